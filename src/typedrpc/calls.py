@@ -1,0 +1,293 @@
+"""The client side of a process: a request's way to Kafka, and the wait for its reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from typedrpc.balance import Balance
+from typedrpc.config import Limits, Topics
+from typedrpc.dispatcher import Dispatcher, Pending
+from typedrpc.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from typedrpc.options import Key, served_call
+from typedrpc.reply_inbox import ReplyInbox
+from typedrpc.transport import Record, Transport, TransportError
+from typedrpc.wire import Header, reply_headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is the same for every call of one method. `name` is for messages, `headers` for the record."""
+
+    name: str
+    topic: str
+    plain: bool
+    headers: tuple[Header, ...]
+
+
+class Route:
+    """One topic's partitions. Keyless calls within one tick of the event loop share a partition."""
+
+    def __init__(self, partitions: int) -> None:
+        self.balance = Balance(partitions)
+        self.outstanding = self.balance.outstanding
+        self._chosen = -1
+        self._loop = asyncio.get_running_loop()
+
+    def choose(self) -> int:
+        """The partition of this tick."""
+        if self._chosen < 0:
+            self._chosen = self.balance.choose()
+            self._loop.call_soon(self._end_tick)
+        return self._chosen
+
+    def _end_tick(self) -> None:
+        self._chosen = -1
+
+
+class Calls:
+    """All calls of one `Rpc`. Made, started and stopped in one event loop."""
+
+    def __init__(self, transport: Transport, *, topics: Topics, limits: Limits, timeout: float, create: bool) -> None:
+        self.timeout = timeout
+        self.dispatcher: Dispatcher[Record] = Dispatcher()
+        self.loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._topics = topics
+        self._limits = limits
+        self._create = create
+        self._routes: dict[str, Route] = {}
+        self._opening: dict[str, asyncio.Task[Route]] = {}
+        self._ready: asyncio.Future[None] = self.loop.create_future()
+        self._stopped = False
+        self._in_flight = 0
+        self._in_flight_bytes = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        nonce = self.dispatcher.nonce
+        self._inbox = ReplyInbox(transport, self.dispatcher, topics, int(nonce[:8], 16), create=create)
+        self._typed_reply = reply_headers(topics.replies, int(nonce[:8], 16) % topics.reply_partitions)
+        self._plain_reply = reply_headers(topics.plain_replies, None)
+
+    async def start(self) -> None:
+        """Ready when this returns: no reply to a later call can be missed. Raises TransportError."""
+        try:
+            partition = await self._inbox.start()
+        except BaseException as error:
+            self._end_wait_for_ready(error)
+            raise
+        self._typed_reply = reply_headers(self._topics.replies, partition)
+        self._end_wait_for_ready(None)
+
+    async def stop(self) -> None:
+        """Ends what is pending with UNAVAILABLE."""
+        self._stopped = True
+        self._end_wait_for_ready(TransportError("this Rpc was stopped"))
+        self.dispatcher.fail_all(_stopped)
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(_stopped())
+        opening = list(self._opening.values())
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+        await self._inbox.stop()
+        self.dispatcher.stop()
+
+    async def unary(
+        self, target: Target, body: bytes, timeout: float, key: Key | None, metadata: Sequence[Header]
+    ) -> Record:
+        """The reply's record. Raises DeadlineExceeded, Unavailable or ResourceExhausted."""
+        deadline = self._deadline(timeout)
+        try:
+            route = self._routes.get(target.topic)
+            if route is None or self._stopped or not self._ready.done() or not self._has_room(len(body)):
+                route = await self._prepare(target, len(body), deadline)
+        except TimeoutError:
+            raise self._expired(target, timeout, sent=False) from None
+        if target.plain and not self._inbox.plain_open:
+            await self._open_plain(target, deadline, timeout)
+        partition = self._partition(route, key)
+        pending = self.dispatcher.open(deadline)
+        self._in_flight += 1
+        self._in_flight_bytes += len(body)
+        route.outstanding[partition] += 1
+        try:
+            self._send(target, partition, key, body, pending, metadata)
+            return await pending.future
+        except TimeoutError:
+            raise self._expired(target, timeout, sent=True) from None
+        finally:
+            self.dispatcher.close(pending)
+            route.outstanding[partition] -= 1
+            self._in_flight -= 1
+            self._in_flight_bytes -= len(body)
+            if self._waiting:
+                self._admit_next()
+
+    async def oneway(
+        self,
+        target: Target,
+        body: bytes,
+        timeout: float,
+        key: Key | None,
+        metadata: Sequence[Header],
+        *,
+        expires: bool,
+    ) -> None:
+        """Returns when all in-sync replicas have the request. `expires`: the caller set a time-out for it."""
+        deadline = self._deadline(timeout)
+        try:
+            async with asyncio.timeout_at(deadline):
+                route = await self._prepare(target, len(body), deadline)
+                written: asyncio.Future[None] = self.loop.create_future()
+                headers = [("correlation_id", self.dispatcher.new_id()), *target.headers, *metadata]
+                if expires:
+                    headers.append(_timeout_header(deadline - self.loop.time()))
+                partition = self._partition(route, key)
+                self._transport.send(
+                    target.topic, partition, _key_bytes(key), body, headers, _written, written, durable=True
+                )
+                await written
+        except TimeoutError:
+            raise self._expired(target, timeout, sent=False) from None
+        except TransportError as error:
+            raise Unavailable(f"{target.name}: {error}") from error
+
+    def _send(
+        self,
+        target: Target,
+        partition: int,
+        key: Key | None,
+        body: bytes,
+        pending: Pending[Record],
+        metadata: Sequence[Header],
+    ) -> None:
+        reply = self._plain_reply if target.plain else self._typed_reply
+        headers = [("correlation_id", pending.correlation_id), *reply, *target.headers, *metadata]
+        if not target.plain:
+            headers.append(_timeout_header(pending.deadline - self.loop.time()))
+        self._transport.send(target.topic, partition, _key_bytes(key), body, headers, self._sent, (pending, target))
+
+    def _sent(self, token: tuple[Pending[Record], Target], error: BaseException | None) -> None:
+        if error is not None:
+            pending, target = token
+            self.dispatcher.fail(pending, Unavailable(f"{target.name}: the request was not written: {error}"))
+
+    def _deadline(self, timeout: float) -> float:
+        now = self.loop.time()
+        call = served_call()
+        if call is not None and call.deadline is not None:
+            return min(now + timeout, call.deadline)
+        return now + timeout
+
+    def _partition(self, route: Route, key: Key | None) -> int:
+        if key is None:
+            return route.choose()
+        return self._transport.partition_for_key(_key_bytes(key) or b"", len(route.outstanding))
+
+    def _expired(self, target: Target, timeout: float, *, sent: bool) -> DeadlineExceeded:
+        if not sent:
+            return DeadlineExceeded(f"{target.name}: the request could not be sent within {timeout:g} s")
+        return DeadlineExceeded(
+            f"{target.name}: no reply within {timeout:g} s; is the service running, and reading topic {target.topic!r}?"
+        )
+
+    # The rare ways: not ready yet, a topic not seen before, or too many calls at once.
+
+    async def _prepare(self, target: Target, size: int, deadline: float) -> Route:
+        """Waits for readiness, for the topic and for room, in this order; raises TimeoutError at the deadline."""
+        if size > self._limits.max_body:
+            raise ResourceExhausted(
+                f"{target.name}: a request body of {size} bytes; at most {self._limits.max_body} are sent"
+            )
+        async with asyncio.timeout_at(deadline):
+            try:
+                await asyncio.shield(self._ready)
+                if self._stopped:
+                    raise _stopped()
+                route = self._routes.get(target.topic) or await self._open_route(target.topic)
+            except TransportError as error:
+                raise Unavailable(f"{target.name}: {error}") from error
+            while not self._has_room(size):
+                waiting: asyncio.Future[None] = self.loop.create_future()
+                self._waiting.append(waiting)
+                try:
+                    await waiting
+                finally:
+                    if waiting in self._waiting:
+                        self._waiting.remove(waiting)
+                    elif self._waiting and self._has_room(1):
+                        self._admit_next()  # this one was let in and left: the next may come
+        return route
+
+    def _has_room(self, size: int) -> bool:
+        limits = self._limits
+        if size > limits.max_body:
+            return False
+        return self._in_flight < limits.max_in_flight and (
+            self._in_flight_bytes + size <= limits.max_in_flight_bytes or self._in_flight == 0
+        )
+
+    def _admit_next(self) -> None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+
+    async def _open_route(self, topic: str) -> Route:
+        task = self._opening.get(topic)
+        if task is None:
+            task = self._opening[topic] = self.loop.create_task(self._make_route(topic))
+            task.add_done_callback(lambda done: self._opened(topic, done))
+        return await asyncio.shield(task)
+
+    async def _make_route(self, topic: str) -> Route:
+        await self._transport.ensure_topics([self._topics.request_topic(topic)], create=self._create)
+        return Route(await self._transport.partitions_of(topic))
+
+    def _opened(self, topic: str, task: asyncio.Task[Route]) -> None:
+        del self._opening[topic]
+        if not task.cancelled() and task.exception() is None:
+            self._routes[topic] = task.result()
+
+    async def _open_plain(self, target: Target, deadline: float, timeout: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._inbox.open_plain()
+        except TimeoutError:
+            raise self._expired(target, timeout, sent=False) from None
+        except TransportError as error:
+            raise Unavailable(f"{target.name}: {error}") from error
+
+    def _end_wait_for_ready(self, error: BaseException | None) -> None:
+        if not self._ready.done():
+            if error is None:
+                self._ready.set_result(None)
+            else:
+                self._ready.set_exception(
+                    error if isinstance(error, TransportError) else TransportError(f"start failed: {error!r}")
+                )
+                self._ready.exception()  # nobody may be waiting
+
+
+def _stopped() -> Unavailable:
+    return Unavailable("this Rpc was stopped while the call was pending")
+
+
+def _written(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if not future.done():
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+def _key_bytes(key: Key | None) -> bytes | None:
+    return key.encode() if isinstance(key, str) else key
+
+
+def _timeout_header(seconds: float) -> Header:
+    return ("rpc-timeout", b"%d" % max(1, round(seconds * 1000)))

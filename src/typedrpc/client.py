@@ -1,0 +1,250 @@
+"""Clients: objects that type checkers see as their contract, whose methods are calls over Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import types
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast, get_origin
+
+from typedrpc.calls import Calls, Target
+from typedrpc.codec import BareCodec, ReplyError, not_sendable
+from typedrpc.contract import ServiceSpec, contracts_of, service_spec
+from typedrpc.dialects import faststream
+from typedrpc.error_codec import ErrorCodec
+from typedrpc.errors import DataLoss, RpcError, Status, UsageError, mark_received
+from typedrpc.method import Method, MethodSpec, bind
+from typedrpc.options import CallOptions, Metadata, Reply, ambient_options
+from typedrpc.signature import close_types, method_codec
+from typedrpc.transport import Record
+from typedrpc.wire import Header, Response, metadata_headers, method_headers, parse_response
+
+S = TypeVar("S")
+
+
+class CallsSource(Protocol):
+    """Finds the `Calls` that a client uses, when a call is made; raises UsageError."""
+
+    def __call__(self) -> Calls: ...  # noqa: D102
+
+
+_started: list[Calls] = []
+_serving: contextvars.ContextVar[Calls | None] = contextvars.ContextVar("typedrpc_serving", default=None)
+
+
+def register(calls: Calls) -> None:
+    """From now on unbound clients in this event loop use it."""
+    _started.append(calls)
+
+
+def unregister(calls: Calls) -> None:
+    """No more."""
+    if calls in _started:
+        _started.remove(calls)
+
+
+def handler_context(calls: Calls) -> contextvars.Context:
+    """A context whose unbound clients use `calls`; the caller's own options and call are not in it."""
+    context = contextvars.Context()
+    context.run(_serving.set, calls)
+    return context
+
+
+def running_calls() -> Calls:
+    """Those of the Rpc whose handler is calling, else of the only one that runs in this event loop."""
+    serving = _serving.get()
+    if serving is not None:
+        return serving
+    loop = asyncio.get_running_loop()
+    here = [c for c in _started if c.loop is loop]
+    if len(here) == 1:
+        return here[0]
+    if here:
+        raise UsageError(f"{len(here)} Rpcs run in this event loop: use a client made by `rpc.client(Contract)`")
+    elsewhere = " in this event loop; one runs in another" if _started else ""
+    raise UsageError(f"no Rpc runs{elsewhere}: call inside `async with rpc:`, an attached app or a handler")
+
+
+def client(contract: Callable[..., S], *, timeout: float | None = None, metadata: Metadata | None = None) -> S:
+    """A client, typed as its contract: `EchoClient = client(Echo)`, then `await EchoClient.echo(msg)`.
+
+    Inside a handler it uses the Rpc that serves it, elsewhere the one that runs in the event loop. `timeout` (seconds)
+    and `metadata` are defaults for its calls. Raises UsageError for what is no service; each call raises UsageError
+    where no Rpc runs, or more than one does.
+    """
+    # Callable[..., S], not type[S]: mypy refuses abstract classes for the latter.
+    return make_client(contract, running_calls, CallOptions(timeout=timeout, metadata=metadata or {}))
+
+
+def make_client(contract: Callable[..., S], source: CallsSource, defaults: CallOptions) -> S:
+    """The same for clients that are bound to one Rpc."""
+    cls: Any = get_origin(contract) or contract
+    methods = _methods(cls) if isinstance(cls, type) else {}
+    if not methods:
+        raise UsageError(f"client({contract!r}): give the class of a service that has methods")
+    spec = service_spec(_contract(cls))
+
+    def no(name: str, _self: object) -> Any:
+        raise AttributeError(f"{cls.__name__}.{name} is no RPC method, so its client has none")
+
+    def refuse(namespace: dict[str, Any]) -> None:
+        others = [n for n in dir(cls) if not n.startswith("_") and n not in methods]
+        namespace.update({n: property(partial(no, n)) for n in others})
+        namespace["__getattr__"] = lambda self, name: no(name, self)  # pyright: ignore[reportUnknownLambdaType]
+        namespace.update({"__hash__": object.__hash__, "__eq__": object.__eq__, "__repr__": _repr})
+        namespace["__module__"] = cls.__module__
+
+    made: Any = object.__new__(_subclass(cls, refuse))
+    for name, method in methods.items():  # in __dict__, before the descriptor: a call costs one look-up
+        made.__dict__[name] = bind(method.spec, ClientMethod(spec, method.spec, cls, contract, source, defaults), _NONE)
+    return cast("S", made)
+
+
+_NONE = CallOptions()
+
+
+def _subclass(cls: type[Any], body: Callable[[dict[str, Any]], None]) -> type[Any]:
+    """A class that is the contract's, without its `__init_subclass__`, which would read it as a service."""
+
+    def plain(namespace: dict[str, Any]) -> None:
+        namespace["__init_subclass__"] = classmethod(lambda cls: None)  # pyright: ignore[reportUnknownLambdaType]
+        body(namespace)
+
+    sub = types.new_class(f"{cls.__name__}Client", (cls,), exec_body=plain)
+    setattr(sub, "__abstractmethods__", frozenset())  # noqa: B010
+    return sub
+
+
+def _repr(self: object) -> str:
+    return f"<{type(self).__name__}>"
+
+
+def _methods(cls: type[Any]) -> dict[str, Method[Any]]:
+    found = {n: getattr(cls, n) for n in dir(cls) if not n.startswith("__")}
+    return {n: m for n, m in found.items() if isinstance(m, Method)}
+
+
+def _contract(cls: type[Any]) -> type[Any]:
+    contracts = contracts_of(cls)
+    if len(contracts) > 1:
+        names = ", ".join(c.__name__ for c in contracts)
+        raise UsageError(f"client({cls.__name__}) could be one of {names}: give the contract")
+    return contracts[0] if contracts else cls
+
+
+class ClientMethod:
+    """One method of a client: arguments → request, reply → value or error."""
+
+    def __init__(
+        self,
+        service: ServiceSpec,
+        spec: MethodSpec,
+        cls: type[Any],
+        contract: Any,
+        source: CallsSource,
+        defaults: CallOptions,
+    ) -> None:
+        signature = spec.signature if spec.codec else close_types(spec.signature, cls, contract)
+        self._codec = spec.codec or method_codec(spec.name, signature, f"{cls.__qualname__}.{spec.name}")
+        self._errors = spec.errors or ErrorCodec((), {})
+        self._source = source
+        self._timeout = spec.timeout if spec.timeout is not None else defaults.timeout
+        self._metadata = dict(defaults.metadata)
+        self._default_headers = metadata_headers(defaults.metadata)
+        self._oneway = spec.oneway
+        plain = service.dialect_of(spec) == "faststream"
+        self._target = Target(
+            name=f"{service.name}/{spec.name}",
+            topic=service.topic_of(spec),
+            plain=plain,
+            headers=() if plain else method_headers(service.name, spec.name),
+        )
+        parameters = list(signature.parameters.values())
+        self._bare = BareCodec(parameters[0].annotation) if plain and parameters else None
+        self._bare_reply = BareCodec(signature.return_annotation) if plain else None
+
+    async def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Any:
+        """As `Caller.call`."""
+        try:
+            record = await self._exchange(args, kwargs, options)
+            return None if record is None else self._value(record)[0]
+        except RpcError as error:
+            raise mark_received(error)  # noqa: B904  # the same error
+
+    async def call_with_reply(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    ) -> Reply[Any]:
+        """As `Caller.call_with_reply`."""
+        try:
+            record = await self._exchange(args, kwargs, options)
+            if record is None:
+                return Reply(value=None, metadata={})
+            value, response = self._value(record)
+        except RpcError as error:
+            raise mark_received(error)  # noqa: B904  # the same error
+        return Reply(
+            value=value,
+            metadata=response.metadata,
+            queue_time=response.queue_ms / 1000,
+            exec_time=response.exec_ms / 1000,
+        )
+
+    async def _exchange(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Record | None:
+        calls = self._source()
+        options = options.over(ambient_options())
+        target, body = self._request(args, kwargs)
+        metadata = (
+            metadata_headers({**self._metadata, **options.metadata}) if options.metadata else self._default_headers
+        )
+        timeout = options.timeout or self._timeout or calls.timeout
+        if self._oneway:
+            expires = options.timeout is not None or self._timeout is not None
+            await calls.oneway(target, body, timeout, options.key, metadata, expires=expires)
+            return None
+        return await calls.unary(target, body, timeout, options.key, metadata)
+
+    def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Target, bytes]:
+        if not self._target.plain:
+            return self._target, self._codec.dump_arguments(args, kwargs)
+        values = list(self._codec.bind(args, kwargs).values())
+        if self._bare is None:
+            return self._target, b""
+        try:
+            body, content_type = self._bare.dump(values[0])
+        except ReplyError as error:
+            raise not_sendable(self._target.name, error) from None
+        headers = faststream.request_headers(content_type)
+        return Target(name=self._target.name, topic=self._target.topic, plain=True, headers=headers), body
+
+    def _value(self, record: Record) -> tuple[Any, Response]:
+        response = parse_response(record.headers)
+        body = record.value
+        if response.status is not Status.OK:
+            raise self._errors.load(response.status, body)
+        try:
+            if self._bare_reply is not None:
+                return self._bare_reply.load_reply(body or b"", response.content_type), response
+            return self._codec.load_reply(body or b""), response
+        except ReplyError as error:
+            text = f"{self._target.name}: the reply is not what the contract says: {error}"
+            raise DataLoss(text) from None
+
+
+async def request(
+    calls: Calls, topic: str, body: bytes, options: CallOptions, headers: tuple[Header, ...] = ()
+) -> bytes:
+    """A call without a contract: bytes to a plain FastStream subscriber of the topic, bytes back. Raises RpcError."""
+    options = options.over(ambient_options())
+    target = Target(name=f"request to {topic!r}", topic=topic, plain=True, headers=headers)
+    metadata = metadata_headers(options.metadata)
+    try:
+        record = await calls.unary(target, body, options.timeout or calls.timeout, options.key, metadata)
+        response = parse_response(record.headers)
+        if response.status is not Status.OK:
+            raise ErrorCodec((), {}).load(response.status, record.value)
+    except RpcError as error:
+        raise mark_received(error)  # noqa: B904  # the same error
+    return record.value or b""
+

@@ -1,0 +1,173 @@
+"""Parameters and replies ⇄ bodies, by Pydantic; built once for each method."""
+
+from __future__ import annotations
+
+import inspect
+from copy import deepcopy
+from dataclasses import field, make_dataclass
+from functools import partial
+from typing import Any, cast
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from typedrpc.errors import ErrorDetail, InvalidArgument
+
+MAX_DETAILS = 20
+"""Of a validation error, at most so many findings travel."""
+
+JSON_CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings")
+"""How values that JSON lacks are written, outside the user's own models."""
+
+
+class ReplyError(Exception):
+    """A reply, or the handler's value for one, is not what the contract says; the text tells how."""
+
+
+class MethodCodec:
+    """One method's arguments and reply ⇄ JSON bodies. `signature` has resolved annotations.
+
+    Serializing goes by the annotations: a subclass' extra fields stay here, a value of another type is refused.
+    """
+
+    def __init__(self, name: str, signature: inspect.Signature) -> None:
+        parameters = list(signature.parameters.values())
+        self._name = name
+        self._signature = signature
+        self._names = frozenset(p.name for p in parameters)
+        self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        self._positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self._positional_only = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        # A keyword-only dataclass, so that parameters may be called `json`, `model_config`, `_id` or `self`.
+        namespace = {"__pydantic_config__": JSON_CONFIG}
+        self._holder = make_dataclass(name, [_as_field(p) for p in parameters], kw_only=True, namespace=namespace)
+        arguments, reply = TypeAdapter(self._holder), value_adapter(signature.return_annotation)
+        self._dump, self._load = arguments.serializer.to_json, arguments.validator.validate_json
+        self._dump_reply, self._load_reply = reply.serializer.to_json, reply.validator.validate_json
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments by name, defaults filled in; raises TypeError as Python itself would."""
+        if len(args) <= len(self._positional) and not (kwargs and self._positional_only):
+            given = dict(zip(self._positional, args, strict=False))
+            if kwargs.keys().isdisjoint(given):
+                values = {**self._defaults, **given, **kwargs}
+                if values.keys() == self._names:
+                    return values
+        bound = self._signature.bind(*args, **kwargs)  # ten times slower; its TypeError is the one people know
+        bound.apply_defaults()
+        return bound.arguments
+
+    def dump_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        """A request's body. Raises TypeError for wrong arguments, InvalidArgument for values of a wrong type."""
+        holder = object.__new__(self._holder)
+        holder.__dict__ = self.bind(args, kwargs)
+        try:
+            return self._dump(holder, by_alias=True, warnings="error")
+        except PydanticSerializationError as error:
+            raise not_sendable(self._name, error) from None
+
+    def load_arguments(self, body: bytes) -> tuple[list[Any], dict[str, Any]]:
+        """What to call the handler with: positional-only arguments, and the others by name. Raises InvalidArgument."""
+        try:
+            values = cast("dict[str, Any]", vars(self._load(body)))
+        except ValidationError as error:
+            raise invalid_argument(self._name, error) from None
+        return [values.pop(name) for name in self._positional_only], values
+
+    def dump_reply(self, value: Any) -> bytes:
+        """A reply's body; raises ReplyError where the handler's value is not of the contract's type."""
+        try:
+            return self._dump_reply(value, by_alias=True, warnings="error")
+        except PydanticSerializationError as error:
+            raise ReplyError(str(error)) from None
+
+    def load_reply(self, body: bytes) -> Any:
+        """The value of a reply; raises ReplyError where it is not of the contract's type."""
+        try:
+            return self._load_reply(body)
+        except ValidationError as error:
+            raise ReplyError(summary(error)) from None
+
+
+class BareCodec:
+    """One value ⇄ a body without an envelope and its content type, as plain FastStream reads and writes them.
+
+    Source: faststream/message/utils.py, `encode_message` and `decode_message`: bytes as they are, text unquoted,
+    nothing as an empty body, anything else as JSON.
+    """
+
+    def __init__(self, annotation: Any) -> None:
+        self._is_none = annotation in (None, type(None))
+        self._is_bytes = annotation is bytes
+        self._is_text = annotation is str
+        self._adapter = value_adapter(annotation)
+
+    def dump(self, value: Any) -> tuple[bytes, str]:
+        """Raises ReplyError where the value is not of the annotated type."""
+        if self._is_none:
+            return b"", ""
+        if self._is_bytes and isinstance(value, bytes):
+            return value, ""
+        if isinstance(value, str):
+            return value.encode(), "text/plain"
+        try:
+            return self._adapter.serializer.to_json(value, by_alias=True, warnings="error"), "application/json"
+        except PydanticSerializationError as error:
+            raise ReplyError(str(error)) from None
+
+    def load_argument(self, name: str, body: bytes, content_type: str) -> Any:
+        """A parameter of the method `name`; raises InvalidArgument."""
+        try:
+            return self._load(body, content_type)
+        except ValidationError as error:
+            raise invalid_argument(name, error) from None
+
+    def load_reply(self, body: bytes, content_type: str) -> Any:
+        """A reply's value; raises ReplyError."""
+        try:
+            return self._load(body, content_type)
+        except ValidationError as error:
+            raise ReplyError(summary(error)) from None
+
+    def _load(self, body: bytes, content_type: str) -> Any:
+        if self._is_none:
+            return None
+        if self._is_bytes:
+            return body
+        if content_type.startswith("text/plain") or (self._is_text and not content_type):
+            return self._adapter.validator.validate_python(body.decode(errors="replace"))
+        return self._adapter.validator.validate_json(body)
+
+
+def value_adapter(annotation: Any) -> TypeAdapter[Any]:
+    """An adapter for one value; a model's own configuration is left alone, for Pydantic refuses a second one."""
+    has_own_config = isinstance(annotation, type) and annotation not in (bytes, float)
+    return TypeAdapter(annotation, config=None if has_own_config else JSON_CONFIG)
+
+
+def invalid_argument(name: str, error: ValidationError) -> InvalidArgument:
+    """What the caller gets: the findings without the inputs, which may be secret."""
+    details = [
+        ErrorDetail(type=e["type"], loc=e["loc"], msg=e["msg"])
+        for e in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_DETAILS]
+    ]
+    return InvalidArgument(f"{name}: {summary(error)}", errors=details)
+
+
+def not_sendable(name: str, error: Exception) -> InvalidArgument:
+    """For an argument that its annotation cannot serialize: found before anything was sent."""
+    return InvalidArgument(f"{name}: an argument is not of its declared type; nothing was sent: {error}")
+
+
+def summary(error: ValidationError) -> str:
+    """The first findings on one line, without the inputs."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in found[:3]]
+    return "; ".join(lines) + (f" (and {len(found) - 3} more)" if len(found) > 3 else "")
+
+
+def _as_field(parameter: inspect.Parameter) -> tuple[str, Any, Any]:
+    default = parameter.default
+    # A handler may change the value it is given: each call gets its own copy of a default.
+    rest = field() if default is parameter.empty else field(default_factory=partial(deepcopy, default))
+    return parameter.name, parameter.annotation, rest

@@ -1,0 +1,275 @@
+"""What a service is: the decorators, and the class that they read into a `ServiceSpec`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+
+from typedrpc.errors import ContractError, RpcError, UsageError
+from typedrpc.method import Declaration, Delivery, Dialect, Method, MethodSpec, Oneway, Unary
+from typedrpc.options import Call, Retry, check_timeout
+from typedrpc.signature import define_method
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound="type[Any]")
+
+_SPEC = "__rpc_service__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ServiceSpec:
+    """A service: its name, which is also its consumer group, and its methods by their Python names."""
+
+    name: str
+    topic: str | None
+    dialect: Dialect | None
+    delivery: Delivery | None
+    methods: dict[str, MethodSpec]
+
+    def topic_of(self, method: MethodSpec) -> str:
+        """Where the method's requests go."""
+        return method.topic or self.topic or self.name
+
+    def dialect_of(self, method: MethodSpec) -> Dialect:
+        """The headers and bodies that the method's client writes."""
+        return method.dialect or self.dialect or "typedrpc"
+
+    def delivery_of(self, method: MethodSpec) -> Delivery:
+        """What a restart does to a request that was fetched."""
+        return method.delivery or self.delivery or "at_least_once"
+
+
+class _Decorate(Protocol):  # `ctx: Call` first, or Call would become a parameter of the client
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Any, Call, P], Coroutine[Any, Any, R]], /) -> Method[Unary[P, R]]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> Method[Unary[P, R]]: ...
+
+
+class _DecorateOneway(Protocol):
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Any, Call, P], Coroutine[Any, Any, None]], /) -> Method[Oneway[P]]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Any, P], Coroutine[Any, Any, None]], /) -> Method[Oneway[P]]: ...
+
+
+class _Service:
+    """The decorators `service` and `service.method`."""
+
+    @overload
+    def __call__(self, cls: C, /) -> C: ...
+    @overload
+    def __call__(
+        self,
+        /,
+        *,
+        service: str | None = None,
+        topic: str | None = None,
+        dialect: Dialect | None = None,
+        delivery: Delivery | None = None,
+    ) -> Callable[[C], C]: ...
+    def __call__(self, cls: Any = None, /, **options: Any) -> Any:
+        """Make a class a service without deriving it from `Service`: `@service` or `@service(service="echo")`."""
+        return partial(_define, **options) if cls is None else _define(cls)
+
+    @overload
+    def method(self, fn: Callable[Concatenate[Any, Call, P], Coroutine[Any, Any, R]], /) -> Method[Unary[P, R]]: ...
+    @overload
+    def method(self, fn: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> Method[Unary[P, R]]: ...
+    @overload
+    def method(
+        self,
+        /,
+        *,
+        oneway: Literal[True],
+        name: str | None = None,
+        timeout: float | None = None,
+        topic: str | None = None,
+        dialect: Dialect | None = None,
+        delivery: Delivery | None = None,
+    ) -> _DecorateOneway: ...
+    @overload
+    def method(
+        self,
+        /,
+        *,
+        oneway: Literal[False] = False,
+        name: str | None = None,
+        timeout: float | None = None,
+        topic: str | None = None,
+        dialect: Dialect | None = None,
+        delivery: Delivery | None = None,
+        raises: Sequence[type[RpcError]] = (),
+        idempotent: bool = False,
+        retry: Retry | None = None,
+    ) -> _Decorate: ...
+    def method(self, fn: Any = None, /, **options: Any) -> Any:
+        """Let an `async def` of a service be called from elsewhere.
+
+        `oneway`: no reply; the caller waits only until Kafka has the request. `name` is the name on the wire, `topic`
+        where the requests go, `timeout` the default deadline in seconds, `raises` the errors that arrive as
+        themselves. `idempotent` allows retries, `retry` asks for them. `dialect="faststream"` speaks to a plain
+        FastStream subscriber of the topic. `delivery="at_most_once"` commits before the handler runs.
+
+        On a server's method, what is left out is its contract's. Raises ContractError, here or when the class is made.
+        """
+        body = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of the class statement
+        scope = body.f_back.f_locals if body.f_back else {}
+        if "raises" in options:
+            options["raises"] = tuple(options["raises"])
+
+        def decorate(function: Any) -> Method[Any]:
+            if not inspect.iscoroutinefunction(function):
+                where = getattr(function, "__qualname__", repr(function))
+                raise ContractError(f"{where}: a service's method must be a plain `async def` with one reply")
+            return Method[Any](Declaration(fn=function, scope=scope, **options))
+
+        return decorate if fn is None else decorate(fn)
+
+
+service = _Service()
+"""Decorates: `@service.method` a method, `@service` a class that is not derived from `Service`."""
+
+
+class Service(Protocol):
+    """Base of services: `class Echo(Service, Protocol, service="echo")` is a contract, its methods have no bodies.
+
+    Without `Protocol` the class is contract and server in one. `service` is the name on the wire (default: the
+    class' name), `topic` where requests go (default: the service's name); `dialect` and `delivery` are those of all
+    methods. Raises ContractError, with the remedy, while the class is made.
+    """
+
+    def __init_subclass__(
+        cls,
+        *,
+        service: str | None = None,
+        topic: str | None = None,
+        dialect: Dialect | None = None,
+        delivery: Delivery | None = None,
+    ) -> None:
+        super().__init_subclass__()
+        _define(cls, service=service, topic=topic, dialect=dialect, delivery=delivery)
+
+
+def service_spec(cls: type[Any]) -> ServiceSpec:
+    """The service that the class itself is; raises UsageError where it is none."""
+    spec = vars(cls).get(_SPEC)
+    if not isinstance(spec, ServiceSpec):
+        raise UsageError(f"{cls.__qualname__} is no service: derive it from Service or decorate it with @service")
+    return spec
+
+
+def contracts_of(cls: type[Any]) -> list[type[Any]]:
+    """The contracts that an object of the class serves: the most derived ones; the class itself where it has none."""
+    named = [k for k in cls.__mro__ if _SPEC in vars(k)]
+    contracts = [k for k in named if _is_contract(k)] or named[:1]
+    return [k for k in contracts if not any(k in other.__mro__ for other in contracts if other is not k)]
+
+
+def _is_contract(cls: type[Any]) -> bool:
+    return bool(vars(cls).get("_is_protocol"))
+
+
+def _define(
+    cls: C,
+    *,
+    service: str | None = None,
+    topic: str | None = None,
+    dialect: Dialect | None = None,
+    delivery: Delivery | None = None,
+) -> C:
+    """Reads the class; raises ContractError."""
+    if cls.__module__ == __name__:
+        return cls  # Service itself
+    inherited = _inherited(cls)
+    made_before: ServiceSpec | None = vars(cls).get(_SPEC)  # @dataclass(slots=True) makes a class twice, wordless
+    default = made_before or (None if _is_contract(cls) else inherited)
+    spec = ServiceSpec(
+        name=service or (default.name if default else cls.__name__),
+        topic=topic or (default.topic if default else None),
+        dialect=dialect or (default.dialect if default else None),
+        delivery=delivery or (default.delivery if default else None),
+        methods=_methods(cls, has_contract=inherited is not None and not _is_contract(cls)),
+    )
+    _check_names(cls, spec)
+    _check_topics(cls, spec)
+    setattr(cls, _SPEC, spec)
+    return cls
+
+
+def _inherited(cls: type[Any]) -> ServiceSpec | None:
+    return next((vars(k)[_SPEC] for k in cls.__mro__[1:] if _SPEC in vars(k)), None)
+
+
+def _methods(cls: type[Any], *, has_contract: bool) -> dict[str, MethodSpec]:
+    contract = _is_contract(cls)
+    bases = cls.__mro__[1:]
+    for name, value in vars(cls).items():
+        base = next((b for k in bases if isinstance(b := vars(k).get(name), Method)), None)
+        where = f"{cls.__qualname__}.{name}"
+        if not isinstance(value, Method):
+            if inspect.isfunction(value) and (base or (contract and not name.startswith("_"))):
+                raise ContractError(f"{where}: decorate it with @service.method" + _private_hint(base))
+            continue
+        if base is None and has_contract and any(_is_contract(k) for k in bases if _SPEC in vars(k)):
+            raise ContractError(f"{where} is not in the contract: declare it there, or leave @service.method out")
+        if not value.defined:
+            value.define(define_method(value.declaration, cls, base.spec if base else None))
+        if contract:  # then Python itself refuses to make an object of a class that lacks one
+            setattr(value, "__isabstractmethod__", True)  # noqa: B010
+    found = {n: inspect.getattr_static(cls, n) for n in dir(cls)}
+    return {n: m.spec for n, m in found.items() if isinstance(m, Method)}
+
+
+def _private_hint(base: object) -> str:
+    return ", as the method that it overrides" if base else ", or start its name with _ where it is no RPC method"
+
+
+_TOPIC = re.compile(r"(?!__)(?!\.\.?$)[A-Za-z0-9._-]{1,249}")  # Kafka's rule: org.apache.kafka.common.internals.Topic
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+
+
+def _check_names(cls: type[Any], spec: ServiceSpec) -> None:
+    if not _NAME.fullmatch(spec.name):
+        raise ContractError(f"{cls.__qualname__}: service={spec.name!r}: up to 200 letters, digits, '.', '_' and '-'")
+    for python_name, method in spec.methods.items():
+        where = f"{cls.__qualname__}.{python_name}"
+        if not _NAME.fullmatch(method.name):
+            raise ContractError(f"{where}: name={method.name!r}: up to 200 letters, digits, '.', '_' and '-'")
+        if not _TOPIC.fullmatch(spec.topic_of(method)):
+            raise ContractError(f"{where}: topic={spec.topic_of(method)!r}: Kafka allows no such topic name here")
+        try:
+            check_timeout(method.timeout)
+        except UsageError as error:
+            raise ContractError(f"{where}: {error}") from None
+
+
+def _check_topics(cls: type[Any], spec: ServiceSpec) -> None:
+    """Raises ContractError where a request on a topic would not say which method it is for, or how to commit it."""
+    names: dict[str, str] = {}
+    plain: dict[str, str] = {}
+    deliveries: dict[str, tuple[str, Delivery]] = {}
+    for python_name, method in spec.methods.items():
+        where = f"{cls.__qualname__}.{python_name}"
+        topic = spec.topic_of(method)
+        if other := names.get(method.name):
+            raise ContractError(f"{where} and {other} have one name on the wire, {method.name!r}: give one a name=")
+        names[method.name] = where
+        if spec.dialect_of(method) == "faststream":
+            if other := plain.get(topic):
+                raise ContractError(
+                    f"{where} and {other} are plain FastStream methods on one topic, {topic!r}, where nothing tells "
+                    f"their requests apart: give each a topic="
+                )
+            plain[topic] = where
+            if len(method.signature.parameters) > 1:
+                raise ContractError(f"{where}: a plain FastStream body is one value: take one parameter, or none")
+        other_place, delivery = deliveries.setdefault(topic, (where, spec.delivery_of(method)))
+        if delivery != spec.delivery_of(method):
+            raise ContractError(f"{where} and {other_place} share topic {topic!r} with different delivery=: split them")

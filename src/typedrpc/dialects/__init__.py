@@ -1,0 +1,1 @@
+"""The conventions of other frameworks: pure mappings of frames ⇄ headers and bodies."""

@@ -1,0 +1,239 @@
+"""Runs handlers: in place where they never await, else as tasks with a deadline; answers what came of each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from typedrpc.codec import ReplyError
+from typedrpc.config import Limits
+from typedrpc.dispatcher import Deadlines
+from typedrpc.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InternalError,
+    ResourceExhausted,
+    RpcError,
+    Unavailable,
+    UsageError,
+    was_received,
+)
+from typedrpc.options import Call, set_call
+from typedrpc.served import Served, ServedMethod
+from typedrpc.wire import Address, Header, Request, metadata_headers
+
+_log = logging.getLogger("typedrpc")
+
+_HAS_EAGER_TASKS = sys.version_info >= (3, 12)
+_CANCEL_WAIT = 5.0  # seconds that cancelled handlers get to end
+
+Answer = Callable[[Address | None, Sequence[Header], bytes, Any], None]
+"""Sends a reply, or only settles the token where no reply is wanted."""
+
+
+class Job:
+    """A request whose handler runs. Times are loop.time()'s, `queue_ms` milliseconds."""
+
+    __slots__ = ("call", "deadline", "ended_by", "method", "queue_ms", "received", "request", "size", "task", "token")
+
+    def __init__(
+        self,
+        *,
+        method: ServedMethod,
+        request: Request,
+        received: float,
+        deadline: float,
+        queue_ms: int,
+        size: int,
+        token: Any,
+    ) -> None:
+        self.method = method
+        self.request = request
+        self.received = received
+        self.deadline = deadline
+        self.queue_ms = queue_ms
+        self.size = size
+        self.token = token
+        self.task: asyncio.Task[None] | None = None
+        self.ended_by: Literal["", "deadline", "stop"] = ""
+        self.call = Call(
+            method.name,
+            request.metadata,
+            None if deadline == float("inf") else deadline,
+            request.correlation_id.decode(errors="replace"),
+        )
+
+
+class Execution:
+    """The handlers of one service that run now."""
+
+    def __init__(self, served: Served, limits: Limits, context: contextvars.Context, answer: Answer) -> None:
+        self._instance = served.instance
+        self._limits = limits
+        self._context = context
+        self._answer = answer
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[int, Job] = {}
+        self._bytes = 0
+        self._count = 0
+        self._changed = asyncio.Event()
+        self._deadlines: Deadlines[int, Job] = Deadlines(self._running, self._expire)
+
+    @property
+    def full(self) -> bool:
+        """True while no more requests may be taken."""
+        return len(self._running) >= self._limits.max_concurrency or self._bytes >= self._limits.max_concurrency_bytes
+
+    async def wait_for_room(self) -> None:
+        """Until a handler has ended and left room."""
+        while self.full:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def wait_idle(self, seconds: float) -> None:
+        """Until no handler runs, or the time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._running:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    async def drain(self, seconds: float) -> None:
+        """Lets handlers finish, then cancels those that still run; they are answered UNAVAILABLE."""
+        await self.wait_idle(seconds)
+        for job in list(self._running.values()):
+            self._cancel(job, "stop")
+        await self.wait_idle(_CANCEL_WAIT)
+        if self._running:
+            _log.warning("%d handlers did not end when cancelled", len(self._running))
+        self._deadlines.stop()
+
+    def start(self, job: Job, body: bytes | None) -> None:
+        """Runs the handler, or answers at once where the arguments are wrong."""
+        method = job.method
+        try:
+            positional, named = method.load(job.request, body)
+        except RpcError as error:
+            self._fail(job, error)
+            return
+        context = self._context.copy()
+        context.run(set_call, job.call)
+        first = (self._instance, job.call) if method.wants_call else (self._instance,)
+        coroutine = context.run(method.fn, *first, *positional, **named)
+        if method.never_suspends:
+            self._run_in_place(job, coroutine, context)
+        else:
+            self._run_as_task(job, coroutine, context)
+
+    def _run_in_place(self, job: Job, coroutine: Any, context: contextvars.Context) -> None:
+        try:
+            context.run(coroutine.send, None)
+        except StopIteration as end:
+            self._succeed(job, end.value)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever a handler raises is answered
+            self._fail(job, error)
+        else:
+            coroutine.close()
+            self._fail(job, RuntimeError("suspended without an await"))
+
+    def _run_as_task(self, job: Job, coroutine: Any, context: contextvars.Context) -> None:
+        self._count += 1
+        key = self._count
+        self._running[key] = job
+        self._bytes += job.size
+        run = self._run(key, job, coroutine)
+        if _HAS_EAGER_TASKS:
+            job.task = asyncio.Task(run, loop=self._loop, context=context, eager_start=True)
+        else:
+            job.task = self._loop.create_task(run, context=context)
+        if not job.task.done():
+            self._deadlines.watch(job.deadline)
+
+    async def _run(self, key: int, job: Job, coroutine: Any) -> None:
+        try:
+            value = await coroutine
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever a handler raises is answered
+            self._fail(job, error)
+        else:
+            self._succeed(job, value)
+        finally:
+            del self._running[key]
+            self._bytes -= job.size
+            self._changed.set()
+
+    def _expire(self, key: int, job: Job) -> None:
+        job.deadline = float("inf")  # once
+        self._cancel(job, "deadline")
+
+    def _cancel(self, job: Job, ended_by: Literal["deadline", "stop"]) -> None:
+        if job.task is not None and not job.ended_by:
+            job.ended_by = ended_by
+            job.task.cancel()
+
+    def _succeed(self, job: Job, value: Any) -> None:
+        if job.request.reply is None:
+            self._answer(None, (), b"", job.token)
+            return
+        try:
+            metadata = metadata_headers(job.call.reply_metadata) if job.call.reply_metadata else ()
+            headers, body = job.method.reply(job.request, value, job.queue_ms, self._exec_ms(job), metadata)
+        except (ReplyError, UsageError, RpcError) as error:
+            self._fail(job, error)
+            return
+        if len(body) > self._limits.max_body:
+            text = f"{job.method.name}: a reply of {len(body)} bytes; at most {self._limits.max_body} are sent"
+            self._fail(job, ResourceExhausted(text))
+            return
+        self._answer(job.request.reply, headers, body, job.token)
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError) and job.ended_by:
+            error = _ended(job)
+        answer = None
+        if isinstance(error, RpcError) and (isinstance(error, job.method.declared) or not was_received(error)):
+            answer = self._error_reply(job, error)
+        if answer is None:
+            answer = job.method.error_reply(job.request, self._internal(job, error), job.queue_ms, self._exec_ms(job))
+        if job.request.plain and job.request.reply is not None:
+            _log.warning("%s: a plain FastStream caller is not answered: %s", job.method.name, error)
+        if job.request.plain or job.request.reply is None or answer is None:
+            self._answer(None, (), b"", job.token)
+        else:
+            self._answer(job.request.reply, *answer, job.token)
+
+    def _error_reply(self, job: Job, error: RpcError) -> tuple[list[Header], bytes] | None:
+        """None where the error is not the method's to raise, or cannot be written."""
+        try:
+            metadata = metadata_headers(job.call.reply_metadata)
+            answer = job.method.error_reply(job.request, error, job.queue_ms, self._exec_ms(job), metadata)
+        except (ReplyError, UsageError, ResourceExhausted) as failure:
+            _log.error("%s: %r cannot be sent: %s", job.method.name, error, failure)  # noqa: TRY400
+            return None
+        if answer is not None and len(answer[1]) > self._limits.max_body:
+            text = f"{job.method.name}: an error of {len(answer[1])} bytes; at most {self._limits.max_body} are sent"
+            return self._error_reply(job, ResourceExhausted(text))
+        return answer
+
+    def _internal(self, job: Job, error: BaseException) -> InternalError:
+        """What a caller may know of a failure; the log has the rest, under the same id."""
+        error_id = secrets.token_hex(8)
+        _log.error("%s failed, error id %s", job.method.name, error_id, exc_info=error)
+        return InternalError(f"{job.method.name}: the handler failed, see the server's log", error_id=error_id)
+
+    def _exec_ms(self, job: Job) -> int:
+        return round((self._loop.time() - job.received) * 1000)
+
+
+def _ended(job: Job) -> RpcError:
+    if job.ended_by == "deadline":
+        return DeadlineExceeded(f"{job.method.name}: the handler ran over the deadline and was cancelled")
+    if job.ended_by == "stop":
+        return Unavailable(f"{job.method.name}: the server stopped before the handler ended")
+    return Cancelled(f"{job.method.name}: cancelled")

@@ -1,0 +1,140 @@
+"""What is said of one call: its options, the call as its handler sees it, and the reply with what came along."""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from typing_extensions import final
+
+from typedrpc.errors import Status, UsageError
+
+R_co = TypeVar("R_co", covariant=True)
+
+Key = str | bytes
+Metadata = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How an `idempotent` method is tried again, inside the call's deadline.
+
+    `attempts` counts the first one too; `attempt_timeout`, `backoff` and `max_backoff` are seconds.
+    """
+
+    attempts: int = 3
+    attempt_timeout: float | None = None
+    backoff: float = 0.05
+    max_backoff: float = 1.0
+    on: frozenset[Status] = frozenset({Status.UNAVAILABLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """Options of a call as one place gives them; None or empty: not given here. `timeout` is in seconds."""
+
+    timeout: float | None = None
+    key: Key | None = None
+    metadata: Metadata = field(default_factory=dict[str, str])
+    retry: Retry | None = None
+
+    def __post_init__(self) -> None:
+        check_timeout(self.timeout)
+
+    def over(self, low: CallOptions) -> CallOptions:
+        """These options where given, `low` elsewhere; metadata is merged."""
+        return CallOptions(
+            timeout=low.timeout if self.timeout is None else self.timeout,
+            key=low.key if self.key is None else self.key,
+            metadata={**low.metadata, **self.metadata},
+            retry=low.retry if self.retry is None else self.retry,
+        )
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Raises UsageError for a time-out that is not a positive, finite number of seconds; None means not given."""
+    if timeout is not None and not (0 < timeout < math.inf):
+        raise UsageError(f"timeout={timeout!r}: give a positive number of seconds; every call has a deadline")
+
+
+NO_OPTIONS = CallOptions()
+_ambient: contextvars.ContextVar[CallOptions] = contextvars.ContextVar("typedrpc_options", default=NO_OPTIONS)
+
+
+def ambient_options() -> CallOptions:
+    """What the `with options(...)` blocks around the caller give."""
+    return _ambient.get()
+
+
+class options:  # noqa: N801  # reads as a statement: `with options(timeout=2):`
+    """Options for every call made in the `with` block, in this task and the tasks started in it.
+
+    `timeout` is in seconds; None means not given. `with_options` of a single call comes before these, a method's,
+    client's or Rpc's own defaults after. `retry` is skipped for methods that are not `idempotent`.
+    """
+
+    # Not @contextmanager: used as a decorator of an `async def`, that would silently do nothing.
+    def __init__(
+        self,
+        *,
+        timeout: float | None = None,
+        key: Key | None = None,
+        metadata: Metadata | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        self._options = CallOptions(timeout=timeout, key=key, metadata=metadata or {}, retry=retry)
+        self._tokens: list[contextvars.Token[CallOptions]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(_ambient.set(self._options.over(_ambient.get())))
+
+    def __exit__(self, *exc: object) -> None:
+        _ambient.reset(self._tokens.pop())
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The call being served: a method's first parameter `ctx: Call`, or `current_call()`.
+
+    `method` is `service/method`; `deadline` is a time of the event loop's clock (`loop.time()`, seconds), None where
+    the request never expires; `correlation_id` is the caller's, as text; what is put into `reply_metadata` travels
+    with the reply.
+    """
+
+    method: str
+    metadata: Metadata
+    deadline: float | None = None
+    correlation_id: str = ""
+    reply_metadata: dict[str, str] = field(default_factory=dict[str, str])
+
+
+_call: contextvars.ContextVar[Call | None] = contextvars.ContextVar("typedrpc_call", default=None)
+
+
+def served_call() -> Call | None:
+    """The call being served, None outside a handler."""
+    return _call.get()
+
+
+def set_call(call: Call) -> None:
+    """Makes `call` the current one of this context, which is the handler's own."""
+    _call.set(call)
+
+
+def current_call() -> Call:
+    """The call being served; a neutral one where a method was called locally or no call is served."""
+    return _call.get() or Call("local", {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply(Generic[R_co]):
+    """A reply with what came along: the server's metadata, and the seconds in its queue and in its handler."""
+
+    value: R_co
+    metadata: Metadata
+    queue_time: float = 0.0
+    exec_time: float = 0.0

@@ -1,0 +1,294 @@
+"""One `Rpc` for a process and a broker: what it serves, its clients, and their life."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from typing_extensions import Self
+
+from typedrpc.calls import Calls
+from typedrpc.client import handler_context, make_client, register, request, unregister
+from typedrpc.config import Limits, Topics
+from typedrpc.contract import contracts_of
+from typedrpc.errors import UsageError
+from typedrpc.options import CallOptions, Key, Metadata, check_timeout
+from typedrpc.served import Served
+from typedrpc.server import Server
+from typedrpc.transport import Transport
+from typedrpc.transport.kafka import KafkaTransport, connection_of
+from typedrpc.transport.memory import MemoryLog, MemoryTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from faststream import FastStream
+    from faststream.asgi import AsgiFastStream
+    from faststream.kafka import KafkaBroker
+
+S = TypeVar("S")
+
+State = Literal["stopped", "calling", "serving", "draining"]
+
+_NEXT: dict[State, tuple[State, ...]] = {
+    "stopped": ("calling",),  # clients work
+    "calling": ("serving", "stopped"),  # services take requests
+    "serving": ("draining",),  # no more requests are taken, running handlers end, clients still work
+    "draining": ("stopped",),
+}
+
+
+class Rpc:
+    """Services and clients on one FastStream broker, which brings the addresses and the security of Kafka.
+
+    `timeout` is the default deadline of a call, in seconds. `create_topics=False`: topics that are missing fail the
+    start with their names instead of being made. `instance_id` names this process among the servers of its services,
+    for static membership: a restart within ten seconds keeps its partitions.
+
+    An `Rpc` may be given services and asked for clients before and after it or its broker has started, and may be
+    started again after a stop. It belongs to the event loop that it was started in.
+    """
+
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        *,
+        timeout: float = 10.0,
+        create_topics: bool = True,
+        instance_id: str | None = None,
+        topics: Topics | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._set_up(broker, timeout, create_topics, instance_id, topics or Topics(), limits or Limits())
+
+    @classmethod
+    def in_memory(cls, *, timeout: float = 10.0, topics: Topics | None = None, limits: Limits | None = None) -> Self:
+        """An Rpc that needs no Kafka: its services and clients meet in this process, for demos and tests."""
+        rpc = cls.__new__(cls)
+        rpc._set_up(None, timeout, True, None, topics or Topics(), limits or Limits())
+        return rpc
+
+    def _set_up(
+        self,
+        broker: KafkaBroker | None,
+        timeout: float,
+        create_topics: bool,
+        instance_id: str | None,
+        topics: Topics,
+        limits: Limits,
+    ) -> None:
+        check_timeout(timeout)
+        self._broker = broker
+        self._timeout = timeout
+        self._create_topics = create_topics
+        self._instance_id = instance_id
+        self._topics = topics
+        self._limits = limits
+        self._log = MemoryLog()
+        self._served: dict[str, Served] = {}
+        self._servers: dict[str, Server] = {}
+        self._late: set[asyncio.Task[None]] = set()
+        self._transport: Transport | None = None
+        self._calls: Calls | None = None
+        self._state: State = "stopped"
+        self._changing: asyncio.Lock | None = None
+
+    def serve(self, *services: object) -> None:
+        """Serves each object's most derived contracts, from the start on or, if started, from now on.
+
+        Raises UsageError for a class, for an object that is no service and for a name that is served already. What
+        goes wrong after the start, `ready` raises.
+        """
+        for instance in services:
+            for contract in _contracts(instance):
+                served = Served(contract, instance)
+                if served.name in self._served:
+                    raise UsageError(f"serve({instance!r}): service {served.name!r} is served already")
+                self._served[served.name] = served
+                if self._state == "serving":
+                    task = asyncio.get_running_loop().create_task(self._start_server(served))
+                    self._late.add(task)
+
+    async def ready(self) -> None:
+        """Until every service given so far takes requests; raises what one met that was given after the start."""
+        while self._late:
+            task = next(iter(self._late))
+            try:
+                await asyncio.shield(task)
+            finally:
+                if task.done():
+                    self._late.discard(task)
+
+    def client(
+        self, contract: Callable[..., S], *, timeout: float | None = None, metadata: Metadata | None = None
+    ) -> S:
+        """A client bound to this Rpc, typed as its contract; see `typedrpc.client`."""
+        return make_client(contract, self._own_calls, CallOptions(timeout=timeout, metadata=metadata or {}))
+
+    async def request(
+        self,
+        topic: str,
+        body: bytes,
+        *,
+        timeout: float | None = None,
+        key: Key | None = None,
+        metadata: Metadata | None = None,
+    ) -> bytes:
+        """Bytes in, bytes out, without a contract: to a plain FastStream subscriber of `topic`, or a service's topic
+        that names one method. `timeout` is in seconds. Raises DeadlineExceeded where nobody answers, for FastStream
+        answers no errors, Unavailable and UsageError.
+        """
+        options = CallOptions(timeout=timeout, key=key, metadata=metadata or {})
+        return await request(self._own_calls(), topic, body, options)
+
+    def attach(self, app: FastStream | AsgiFastStream) -> None:
+        """Lives with the app: clients work from its startup hooks until its last shutdown hook, services from when
+        its broker has started until it shuts down. Raises UsageError for an app that lacks this Rpc's broker.
+        """
+        if self._broker not in app.brokers:
+            raise UsageError(f"attach({app!r}): the app has not this Rpc's broker; write FastStream(broker)")
+        app.on_startup(self._start_calling)
+        app.after_startup(self._start_serving)
+        app.on_shutdown(self._stop_serving)
+        app.after_shutdown(self.stop)
+        inner = app.lifespan_context
+
+        @asynccontextmanager
+        async def lifespan(*args: Any, **kwargs: Any) -> AsyncIterator[None]:
+            context: AbstractAsyncContextManager[Any] = inner(*args, **kwargs)
+            async with context:
+                try:
+                    yield
+                finally:
+                    await self.stop()  # FastStream runs no shutdown hook after a start that failed
+
+        app.lifespan_context = lifespan
+
+    async def start(self) -> None:
+        """Connects, makes missing topics, and serves. Raises TransportError, within `Limits.start_timeout`, where
+        Kafka cannot be reached, and UsageError where it runs already.
+        """
+        await self._start_calling()
+        try:
+            await self._start_serving()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Takes no more requests, lets handlers finish, ends pending calls with UNAVAILABLE and disconnects.
+
+        Idempotent; takes at most a few seconds more than `Limits.drain_timeout`.
+        """
+        await self._stop_serving()
+        async with self._change():
+            if self._state != "stopped":
+                await self._disconnect()
+                self._to("stopped")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    def _change(self) -> asyncio.Lock:
+        if self._changing is None or self._state == "stopped":
+            self._changing = asyncio.Lock()  # of this event loop
+        return self._changing
+
+    def _to(self, state: State) -> None:
+        assert state in _NEXT[self._state], (self._state, state)
+        self._state = state
+
+    def _own_calls(self) -> Calls:
+        calls = self._calls
+        if calls is None:
+            raise UsageError("this Rpc does not run: call inside `async with rpc:` or an attached app")
+        if calls.loop is not asyncio.get_running_loop():
+            raise UsageError("this Rpc runs in another event loop: make one for this loop")
+        return calls
+
+    async def _start_calling(self) -> None:
+        if self._state != "stopped":
+            raise UsageError(f"this Rpc is {self._state} already: one start, then one stop")
+        self._to("calling")
+        try:
+            self._transport = self._make_transport()
+            self._calls = Calls(
+                self._transport,
+                topics=self._topics,
+                limits=self._limits,
+                timeout=self._timeout,
+                create=self._create_topics,
+            )
+            register(self._calls)
+            await self._transport.start()
+            await self._calls.start()
+        except BaseException:
+            await self._disconnect()
+            self._to("stopped")
+            raise
+
+    async def _start_serving(self) -> None:
+        async with self._change():
+            self._to("serving")
+            await asyncio.gather(*(self._start_server(served) for served in self._served.values()))
+
+    async def _stop_serving(self) -> None:
+        async with self._change():
+            if self._state != "serving":
+                return
+            self._to("draining")
+            for task in self._late:
+                task.cancel()
+            await asyncio.gather(*self._late, return_exceptions=True)
+            self._late.clear()
+            servers = list(self._servers.values())
+            await asyncio.gather(*(server.stop_intake() for server in servers))
+            await asyncio.gather(*(server.drain() for server in servers))
+            self._servers.clear()
+
+    async def _start_server(self, served: Served) -> None:
+        transport, calls = self._transport, self._calls
+        assert transport is not None
+        assert calls is not None
+        specs = [self._topics.request_topic(topic) for topic in served.topics]
+        await transport.ensure_topics(specs, create=self._create_topics)
+        server = Server(
+            served, transport, self._limits, refused_topics=self._served_topics, context=handler_context(calls)
+        )
+        self._servers[served.name] = server
+        await server.start()
+
+    def _served_topics(self) -> frozenset[str]:
+        return frozenset(topic for served in self._served.values() for topic in served.topics)
+
+    def _make_transport(self) -> Transport:
+        connection = connection_of(self._broker) if self._broker is not None else None
+        if connection is None:
+            return MemoryTransport(self._log)
+        return KafkaTransport(
+            connection, start_timeout=self._limits.start_timeout, instance_id=self._instance_id
+        )
+
+    async def _disconnect(self) -> None:
+        calls, transport = self._calls, self._transport
+        self._calls = self._transport = None
+        if calls is not None:
+            unregister(calls)
+            await calls.stop()
+        if transport is not None:
+            await transport.stop()
+
+
+def _contracts(instance: object) -> list[type[Any]]:
+    if isinstance(instance, type):
+        raise UsageError(f"serve({instance.__name__}): give an object, `{instance.__name__}(...)`, not the class")
+    contracts = contracts_of(type(instance))
+    if not contracts:
+        raise UsageError(f"serve({instance!r}): its class is no service: derive it from Service or decorate it")
+    return contracts

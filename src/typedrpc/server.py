@@ -1,0 +1,235 @@
+"""One service of a process: reads its requests as a member of the service's group, runs handlers, answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from typedrpc.config import Limits
+from typedrpc.execution import Execution, Job
+from typedrpc.offsets import Offsets
+from typedrpc.served import Served, ServedMethod
+from typedrpc.transport import GroupReader, Record, TopicPartition, Transport, TransportError
+from typedrpc.wire import Address, Malformed, Request, parse_request
+
+_log = logging.getLogger("typedrpc")
+
+_COMMIT_EVERY = 0.5
+_STOP_WAIT = 1.0  # seconds for running handlers before the group is left; others take over then
+_PAUSE = 0.5
+_LATE_MS = 1000.0  # an expired request is answered so long after its deadline; later the caller has long given up
+
+Token = tuple[Offsets, int]
+
+
+class Server:
+    """Serves one service. `refused_topics` are those that no reply may go to: the ones served in this process.
+
+    `bind` runs in the context of every handler before it starts.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        transport: Transport,
+        limits: Limits,
+        *,
+        refused_topics: Callable[[], frozenset[str]],
+        context: contextvars.Context,
+    ) -> None:
+        self._served = served
+        self._transport = transport
+        self._limits = limits
+        self._refused_topics = refused_topics
+        self._loop = asyncio.get_running_loop()
+        self._offsets: dict[TopicPartition, Offsets] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reader: GroupReader | None = None
+        self._execution = Execution(served, limits, context, self._answer)
+        self._warned: set[str] = set()
+
+    async def start(self) -> None:
+        """Joins the group; requests are taken when this returns. Raises TransportError."""
+        self._reader = await self._join()
+        name = f"typedrpc {self._served.name}"
+        self._tasks = [
+            asyncio.create_task(self._run(), name=name),
+            asyncio.create_task(self._commit_regularly(), name=f"{name} commits"),
+        ]
+
+    async def stop_intake(self) -> None:
+        """Takes no more requests, waits at most a second for handlers, commits and leaves the group."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self._reader is None:
+            return
+        await self._execution.wait_idle(_STOP_WAIT)
+        await asyncio.sleep(0)  # replies just sent are acknowledged in memory by now
+        try:
+            async with asyncio.timeout(_STOP_WAIT):
+                await self._commit()
+        except TimeoutError:
+            _log.warning("%s: not committed before leaving; these requests run again", self._served.name)
+        await self._reader.close()
+        self._reader = None
+
+    async def drain(self) -> None:
+        """Lets running handlers finish; after `drain_timeout` they are cancelled and answered UNAVAILABLE."""
+        await self._execution.drain(self._limits.drain_timeout)
+
+    # GroupListener
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Trackers begin anew: the group may have read on elsewhere meanwhile."""
+        self._offsets = {}
+        self._committed = {}
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """What is contiguous is committed; handlers run on and answer, nobody waits for them."""
+        return self._uncommitted()
+
+    async def _join(self) -> GroupReader:
+        return await self._transport.join_group(self._served.name, sorted(self._served.topics), self)
+
+    async def _run(self) -> None:
+        while True:
+            reader = self._reader
+            assert reader is not None
+            try:
+                while True:
+                    await self._take(reader, await reader.fetch())
+                    await asyncio.sleep(0)  # fetching buffered records never yields by itself
+            except TransportError as error:
+                _log.warning("%s: reading requests failed, joining again: %s", self._served.name, error)
+            await reader.close()
+            self._reader = await self._rejoin()
+
+    async def _rejoin(self) -> GroupReader:
+        while True:
+            try:
+                return await self._join()
+            except TransportError as error:
+                _log.warning("%s: %s", self._served.name, error)
+                await asyncio.sleep(_PAUSE)
+
+    async def _take(self, reader: GroupReader, records: Sequence[Record]) -> None:
+        if records and self._served.at_most_once:
+            await self._commit_first(reader, records)
+        for record in records:
+            if self._execution.full:
+                await self._execution.wait_for_room()
+            at = TopicPartition(record.topic, record.partition)
+            offsets = self._offsets.get(at)
+            if offsets is None:
+                offsets = self._offsets[at] = Offsets(record.offset)
+            if offsets.see(record.offset):
+                self._admit(record, (offsets, record.offset))
+
+    async def _commit_first(self, reader: GroupReader, records: Sequence[Record]) -> None:
+        once = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        once = {at: offset for at, offset in once.items() if at.topic in self._served.at_most_once}
+        if once:
+            await reader.commit(once)
+
+    def _admit(self, record: Record, token: Token) -> None:
+        try:
+            request = parse_request(record.headers)
+            self._check_reply(request.reply)
+            method = self._served.find(request, record.topic)
+            if method is None:
+                self._finish(token)  # another service's, on a shared topic
+                return
+            left = self._time_left(record, request)
+            if left is not None and left <= 0:
+                self._skip_expired(method, request, left, token)
+                return
+            now = self._loop.time()
+            size = len(record.value or b"")
+            if size > self._limits.max_body:
+                raise self._served.too_large(size, self._limits.max_body, request.reply)
+            job = Job(
+                method=method,
+                request=request,
+                received=now,
+                deadline=float("inf") if left is None else now + left / 1000,
+                queue_ms=self._queue_ms(record),
+                size=size,
+                token=token,
+            )
+            self._execution.start(job, record.value)
+        except Malformed as error:
+            self._refuse(record, error, token)
+
+    def _time_left(self, record: Record, request: Request) -> float | None:
+        """Milliseconds to the deadline, None where there is none.
+
+        In the broker's clock where the record has its time, from receipt otherwise: nobody's clock is trusted.
+        """
+        if request.timeout_ms is None:
+            return None
+        now = self._transport.broker_time() if record.timestamp_type == 1 else None
+        return float(request.timeout_ms) if now is None else record.timestamp + request.timeout_ms - now
+
+    def _queue_ms(self, record: Record) -> int:
+        now = self._transport.broker_time() if record.timestamp_type == 1 else None
+        return 0 if now is None else max(0, round(now - record.timestamp))
+
+    def _skip_expired(self, method: ServedMethod, request: Request, left: float, token: Token) -> None:
+        self._served.expired += 1
+        if request.reply is None or request.plain or left < -_LATE_MS:
+            self._finish(token)
+        else:
+            self._answer(request.reply, *method.deadline_exceeded(request.reply.correlation_id), token)
+
+    def _check_reply(self, reply: Address | None) -> None:
+        if reply is not None and (reply.topic.startswith("__") or reply.topic in self._refused_topics()):
+            raise Malformed(f"reply_to names the topic {reply.topic!r}, where no reply may go")
+
+    def _refuse(self, record: Record, error: Malformed, token: Token) -> None:
+        self._served.malformed += 1
+        if error.cause not in self._warned and len(self._warned) < 1000:
+            self._warned.add(error.cause)
+            where = f"{record.topic}[{record.partition}] at offset {record.offset}"
+            _log.warning("%s: a record that is no request, %s: %s; logged once", self._served.name, where, error.cause)
+        if error.reply is None:
+            self._finish(token)
+        else:
+            self._answer(error.reply, *self._served.refusal(error), token)
+
+    def _answer(
+        self, reply: Address | None, headers: Sequence[tuple[str, bytes]], body: bytes, token: Token
+    ) -> None:
+        if reply is None:
+            self._finish(token)
+        else:
+            self._transport.send(reply.topic, reply.partition, None, body, headers, self._answered, token)
+
+    def _answered(self, token: Token, error: BaseException | None) -> None:
+        """Also where the reply finally failed: its caller's deadline ends the call."""
+        if error is not None:
+            self._served.unsent += 1
+            _log.warning("%s: a reply was not written: %s", self._served.name, error)
+        token[0].finish(token[1])
+
+    def _finish(self, token: Token) -> None:
+        token[0].finish(token[1])
+
+    def _uncommitted(self) -> dict[TopicPartition, int]:
+        return {at: o.committable for at, o in self._offsets.items() if self._committed.get(at) != o.committable}
+
+    async def _commit(self) -> None:
+        offsets = self._uncommitted()
+        if offsets and self._reader is not None:
+            await self._reader.commit(offsets)
+            self._committed.update(offsets)
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_COMMIT_EVERY)
+            await self._commit()

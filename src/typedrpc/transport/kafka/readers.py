@@ -1,0 +1,153 @@
+"""Consumers: of one's own partitions, positioned before they are said to be open, and as a member of a group."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
+from typing import Any, Self
+
+import aiokafka
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from typedrpc.transport import CHUNK, GroupListener, Record, TopicPartition, TransportError
+from typedrpc.transport.kafka.connection import Connection, translated
+
+_log = logging.getLogger("typedrpc")
+
+_POLL_MS = 1000
+_COMMIT_ON_REVOKE = 1.0  # seconds; the whole group waits for it
+_STOP_TIMEOUT = 5.0
+_NEVER_MS = 24 * 3600 * 1000  # a full server does not fetch, and is alive all the same
+
+
+class _Reader:
+    def __init__(self, consumer: AIOKafkaConsumer, name: str) -> None:
+        self._consumer = consumer
+        self._name = name
+        self._closed = False
+
+    async def fetch(self) -> Sequence[Record]:
+        """As `Reader.fetch`."""
+        async with translated(self._name):
+            found: Mapping[Any, list[Any]] = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=CHUNK)
+        if len(found) == 1:
+            return next(iter(found.values()))
+        return list(chain.from_iterable(found.values()))
+
+    async def close(self) -> None:
+        """As `Reader.close`."""
+        if not self._closed:
+            self._closed = True
+            await _stop(self._consumer)
+
+
+class KafkaReader(_Reader):
+    """Partitions assigned by hand. Source of the order of steps: aiokafka resets positions to the latest offset on
+    any other way, and skips replies without a word.
+    """
+
+    @classmethod
+    async def open(cls, connection: Connection, partitions: Sequence[TopicPartition], timeout: float) -> Self:
+        """Positioned at the ends when this returns; raises TransportError."""
+        own = [aiokafka.TopicPartition(*at) for at in partitions]
+        consumer = AIOKafkaConsumer(
+            **connection.client_settings(request_timeout_ms=5000),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=250,
+        )
+        name = f"replies on {partitions[0].topic!r} at {connection.address}"
+        try:
+            async with translated(name), asyncio.timeout(timeout):
+                await consumer.start()
+                ends = await consumer.end_offsets(own)
+                consumer.assign(own)
+                for at in own:  # no await since assign: nothing else may choose a position first
+                    consumer.seek(at, ends[at])
+        except BaseException:
+            consumer.assign(own)  # stop() of a consumer that has nothing assigned raises CancelledError
+            await _stop(consumer)
+            raise
+        return cls(consumer, name)
+
+
+class KafkaGroupReader(_Reader):
+    """A member of a group, by aiokafka's eager rebalance."""
+
+    @classmethod
+    async def join(
+        cls,
+        connection: Connection,
+        group: str,
+        topics: Sequence[str],
+        listener: GroupListener,
+        timeout: float,
+        instance_id: str | None,
+    ) -> Self:
+        """As `Transport.join_group`; raises TransportError."""
+        consumer = AIOKafkaConsumer(
+            **connection.client_settings(),
+            group_id=group,
+            group_instance_id=instance_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=250,
+            session_timeout_ms=10_000,  # after a kill -9 calls wait so long; 30 s by default
+            heartbeat_interval_ms=1000,  # a second member joins only after the first one's heartbeat
+            rebalance_timeout_ms=6000,
+            max_poll_interval_ms=_NEVER_MS,
+        )
+        consumer.subscribe(list(topics), listener=_Listener(consumer, listener))
+        name = f"group {group!r} at {connection.address}"
+        try:
+            async with translated(name), asyncio.timeout(timeout):
+                await consumer.start()
+        except BaseException:
+            await _stop(consumer)
+            raise
+        return cls(consumer, name)
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """As `GroupReader.commit`."""
+        await _commit(self._consumer, offsets)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    def __init__(self, consumer: AIOKafkaConsumer, listener: GroupListener) -> None:
+        self._consumer = consumer
+        self._listener = listener
+
+    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+        offsets = self._listener.revoked([TopicPartition(at.topic, at.partition) for at in revoked])
+        try:
+            await asyncio.wait_for(_commit(self._consumer, offsets), _COMMIT_ON_REVOKE)
+        except TimeoutError:
+            _log.warning("commit took longer than %s s on revoke; these requests run again", _COMMIT_ON_REVOKE)
+
+    async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
+        self._listener.assigned([TopicPartition(at.topic, at.partition) for at in assigned])
+
+
+async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+    own = consumer.assignment()
+    wanted = {aiokafka.TopicPartition(*at): offset for at, offset in offsets.items()}
+    wanted = {at: offset for at, offset in wanted.items() if at in own}
+    if not wanted:
+        return
+    try:
+        await consumer.commit(wanted)
+    except (CommitFailedError, IllegalStateError) as error:
+        _log.info("not committed, the partitions have moved: %s", error)
+    except KafkaError as error:
+        _log.warning("not committed, tried again with the next commit: %s", error)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    try:
+        await asyncio.wait_for(consumer.stop(), _STOP_TIMEOUT)
+    except (TimeoutError, KafkaError, TransportError) as error:
+        _log.warning("a consumer did not stop cleanly: %r", error)

@@ -1,0 +1,75 @@
+"""Makes the topics that are missing, before any client names them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from typedrpc.transport import TopicSpec, TransportError
+from typedrpc.transport.kafka.connection import Connection, translated
+
+_log = logging.getLogger("typedrpc")
+
+_TOPIC_EXISTS = 36  # https://kafka.apache.org/protocol#protocol_error_codes
+
+
+async def ensure_topics(
+    connection: Connection, topics: Sequence[TopicSpec], *, create: bool, timeout: float
+) -> None:
+    """As `Transport.ensure_topics`.
+
+    A metadata request that names a missing topic makes it, with one partition, where the broker's
+    auto.create.topics.enable is on; so the missing ones are found among all topics instead.
+    """
+    where = f"the topics {', '.join(t.name for t in topics)} at {connection.address}"
+    async with translated(where), asyncio.timeout(timeout), _admin(connection) as admin:
+        existing = await _partitions(admin, None)
+        missing = [t for t in topics if t.name not in existing]
+        for topic in topics:
+            count = existing.get(topic.name, topic.partitions)
+            if count != topic.partitions:
+                _log.warning("topic %s has %d partitions, not the configured %d", topic.name, count, topic.partitions)
+        if not missing:
+            return
+        if not create:
+            names = ", ".join(sorted(t.name for t in missing))
+            raise TransportError(f"topics are missing at {connection.address}: {names}; make them, or let Rpc do it")
+        await _create(admin, missing)
+        names = [t.name for t in missing]
+        while len(await _partitions(admin, names)) < len(names):
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**connection.client_settings())
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _partitions(admin: AIOKafkaAdminClient, names: list[str] | None) -> dict[str, int]:
+    """Partition counts of the topics that can be written to: no error, every partition has a leader."""
+    described: list[dict[str, Any]] = await admin.describe_topics(names)
+    return {
+        t["topic"]: len(t["partitions"])
+        for t in described
+        if names is None or (t["error_code"] == 0 and t["partitions"] and all(p["leader"] >= 0 for p in t["partitions"]))
+    }
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[TopicSpec]) -> None:
+    made = await admin.create_topics(
+        [NewTopic(t.name, t.partitions, -1, topic_configs=dict(t.config)) for t in topics]  # -1: the cluster's default
+    )
+    for name, code, *rest in made.topic_errors:
+        if code not in (0, _TOPIC_EXISTS):
+            reason = next((r for r in rest if r), f"error {code}")
+            raise TransportError(f"topic {name!r} cannot be made: {reason}; make it yourself and set create_topics=False")

@@ -1,0 +1,230 @@
+"""Protocol 1: requests and responses ⇄ record headers. Values in, values out.
+
+Every header value is UTF-8 text. Of repeated headers the first counts. A request without `rpc-protocol` is a plain
+FastStream one: see `typedrpc.dialects.faststream`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from typedrpc.errors import ResourceExhausted, Status, UsageError
+from typedrpc.options import Metadata
+
+Header = tuple[str, bytes]
+WireHeaders = Sequence[tuple[str, bytes | None]]
+
+PROTOCOL: Final = b"1"
+MAX_HEADERS: Final = 64
+MAX_HEADER_BYTES: Final = 16 * 1024
+MAX_BODY: Final = 900 * 1024
+MAX_CORRELATION_ID: Final = 512
+MAX_TIMEOUT_MS: Final = 2**53  # what every language's JSON can hold; more is a mistake of the sender
+MAX_PARTITION: Final = 2**31 - 1  # Kafka's partitions are int32
+
+JSON_CONTENT: Final[Header] = ("content-type", b"application/json")
+_PROTOCOL_HEADER: Final[Header] = ("rpc-protocol", PROTOCOL)
+_RESERVED: Final = frozenset({"correlation_id", "reply_to", "reply_partition", "content-type"})
+
+
+class Address(NamedTuple):
+    """Where a reply goes. Partition None: any."""
+
+    correlation_id: bytes
+    topic: str
+    partition: int | None
+
+
+class Request(NamedTuple):
+    """A request as its headers tell it. `reply` None: no reply is wanted. `timeout_ms` None: it never expires."""
+
+    plain: bool
+    service: str
+    method: str
+    correlation_id: bytes
+    reply: Address | None
+    timeout_ms: int | None
+    content_type: str
+    metadata: dict[str, str]
+
+
+class Response(NamedTuple):
+    """A response as its headers tell it; times in milliseconds."""
+
+    status: Status
+    content_type: str
+    queue_ms: int
+    exec_ms: int
+    metadata: dict[str, str]
+
+
+class Malformed(Exception):
+    """A record that is no request. `reply` tells where that can be answered, if anywhere; `cause` is fit for a log."""
+
+    def __init__(self, cause: str, reply: Address | None = None, status: Status = Status.INVALID_ARGUMENT) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.reply = reply
+        self.status = status
+
+
+def method_headers(service: str, method: str) -> tuple[Header, ...]:
+    """Those of a method's every request."""
+    return (JSON_CONTENT, _PROTOCOL_HEADER, ("rpc-method", f"{service}/{method}".encode()))
+
+
+def reply_headers(topic: str, partition: int | None) -> tuple[Header, ...]:
+    """Those of a process' every request that wants a reply."""
+    to = ("reply_to", topic.encode())
+    return (to,) if partition is None else (to, ("reply_partition", b"%d" % partition))
+
+
+def metadata_headers(metadata: Metadata) -> list[Header]:
+    """Raises UsageError for a name that the protocol reserves or a value that is no text, ResourceExhausted for more
+    than the limits."""
+    headers: list[Header] = []
+    size = 0
+    for name, value in metadata.items():
+        if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"metadata {name!r}: names and values are text, not {type(value).__name__}")
+        if not name or name in _RESERVED or name.startswith("rpc-"):
+            raise UsageError(f"metadata {name!r}: the protocol reserves this name; choose another")
+        try:
+            headers.append((name, value.encode()))
+            size += len(name.encode()) + len(headers[-1][1])
+        except UnicodeEncodeError:
+            raise UsageError(f"metadata {name!r}: a lone surrogate is no text that can be sent") from None
+    if len(headers) > MAX_HEADERS - 16 or size > MAX_HEADER_BYTES - 2048:  # the rest is the protocol's own
+        raise ResourceExhausted(
+            f"metadata of {len(headers)} entries and {size} bytes: at most {MAX_HEADERS - 16} and "
+            f"{MAX_HEADER_BYTES - 2048} bytes are sent"
+        )
+    return headers
+
+
+def response_headers(
+    correlation_id: bytes, status: Status, queue_ms: int, exec_ms: int, metadata: Sequence[Header] = ()
+) -> list[Header]:
+    """Those of a reply."""
+    return [
+        ("correlation_id", correlation_id),
+        JSON_CONTENT,
+        _PROTOCOL_HEADER,
+        ("rpc-status", _STATUS_BYTES[status]),
+        ("rpc-queue-ms", b"%d" % queue_ms),
+        ("rpc-exec-ms", b"%d" % exec_ms),
+        *metadata,
+    ]
+
+
+def parse_request(headers: WireHeaders) -> Request:
+    """Raises Malformed. Null and non-UTF-8 values of unknown headers are left out; of known ones they are refused."""
+    found = dict(headers[::-1])
+    reply, problem = _address(found)
+    check_size(headers, reply)
+    if problem:
+        raise Malformed(problem)
+    protocol = found.pop("rpc-protocol", None)
+    correlation_id = found.pop("correlation_id", None) or b""
+    content_type = _text(found.pop("content-type", None)) or ""
+    if protocol is None:
+        return Request(True, "", "", correlation_id, reply, None, content_type, _metadata(found))
+    if protocol != PROTOCOL:
+        raise Malformed(f"rpc-protocol {protocol[:16]!r} is not spoken here, only 1", reply, Status.UNIMPLEMENTED)
+    service, slash, method = (_text(found.pop("rpc-method", None)) or "").partition("/")
+    if not (service and slash and method):
+        raise Malformed("rpc-method is missing or not service/method", reply)
+    timeout = found.pop("rpc-timeout", None)
+    timeout_ms = None if timeout is None else _number(timeout, MAX_TIMEOUT_MS)
+    if timeout is not None and timeout_ms is None:
+        raise Malformed("rpc-timeout is not a number of milliseconds", reply)
+    return Request(False, service, method, correlation_id, reply, timeout_ms, content_type, _metadata(found))
+
+
+def parse_response(headers: WireHeaders) -> Response:
+    """Never fails: a reply without `rpc-status` is a plain FastStream one and OK; an unknown status is UNKNOWN."""
+    found = dict(headers[::-1])
+    found.pop("correlation_id", None)
+    status = found.pop("rpc-status", b"OK") or b""
+    content_type = found.pop("content-type", None)
+    found.pop("rpc-protocol", None)
+    queue_ms, exec_ms = found.pop("rpc-queue-ms", None), found.pop("rpc-exec-ms", None)
+    return Response(
+        _STATUSES.get(status, Status.UNKNOWN),
+        _text(content_type) or "",
+        _number(queue_ms, MAX_TIMEOUT_MS) or 0 if queue_ms else 0,
+        _number(exec_ms, MAX_TIMEOUT_MS) or 0 if exec_ms else 0,
+        _metadata(found) if found else {},
+    )
+
+
+def correlation_of(headers: WireHeaders) -> bytes | None:
+    """A reply's correlation id, b"" and null ones are None."""
+    for name, value in headers:
+        if name == "correlation_id":
+            return value or None
+    return None
+
+
+def check_size(headers: WireHeaders, reply: Address | None) -> None:
+    """Raises Malformed for more headers than the limits."""
+    if len(headers) > MAX_HEADERS:
+        raise Malformed(f"more than {MAX_HEADERS} headers", reply, Status.RESOURCE_EXHAUSTED)
+    size = 0
+    for name, value in headers:
+        size += len(name) + (len(value) if value else 0)
+    if size > MAX_HEADER_BYTES:
+        raise Malformed(f"more than {MAX_HEADER_BYTES} bytes of headers", reply, Status.RESOURCE_EXHAUSTED)
+
+
+def _address(found: dict[str, bytes | None]) -> tuple[Address | None, str]:
+    """Takes the address out of `found`: None where no reply is wanted or can be sent, and then why not."""
+    topic, partition = found.pop("reply_to", None), found.pop("reply_partition", None)
+    correlation_id = found.get("correlation_id")
+    if not topic:
+        return None, ""
+    name = _text(topic)
+    if name is None or not is_topic(name):
+        return None, "reply_to is no topic"
+    if not correlation_id or len(correlation_id) > MAX_CORRELATION_ID:
+        return None, "reply_to without a correlation_id of 1 to 512 bytes"
+    number = None if partition is None else _number(partition, MAX_PARTITION)
+    if partition is not None and number is None:
+        return None, "reply_partition is no partition's number"
+    return Address(correlation_id, name, number), ""
+
+
+_TOPIC_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def is_topic(name: str) -> bool:
+    """Whether Kafka allows the name. Source: org.apache.kafka.common.internals.Topic."""
+    return 0 < len(name) <= 249 and name not in (".", "..") and _TOPIC_CHARACTERS.issuperset(name)
+
+
+def _number(value: bytes, most: int) -> int | None:
+    """Decimal digits, nothing else: int() would take '+1', ' 1', '1_000' and digits of other scripts."""
+    if not value.isdigit() or len(value) > 16 or (number := int(value)) > most:
+        return None
+    return number
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _metadata(found: dict[str, bytes | None]) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    for name, value in found.items():
+        text = _text(value)
+        if text is not None and name and name != "correlation_id" and not name.startswith("rpc-"):
+            metadata[name] = text
+    return metadata
+
+
+_STATUS_BYTES = {status: status.value.encode() for status in Status}
+_STATUSES: dict[bytes, Status] = {text: status for status, text in _STATUS_BYTES.items()}
