@@ -89,10 +89,13 @@ def make_client(contract: Callable[..., S], source: CallsSource, defaults: CallO
     def no(name: str, _self: object) -> Any:
         raise AttributeError(f"{cls.__name__}.{name} is no RPC method, so its client has none")
 
+    def missing(self: object, name: str) -> Any:
+        return no(name, self)
+
     def refuse(namespace: dict[str, Any]) -> None:
         others = [n for n in dir(cls) if not n.startswith("_") and n not in methods]
         namespace.update({n: property(partial(no, n)) for n in others})
-        namespace["__getattr__"] = lambda self, name: no(name, self)  # pyright: ignore[reportUnknownLambdaType]
+        namespace["__getattr__"] = missing
         namespace.update({"__hash__": object.__hash__, "__eq__": object.__eq__, "__repr__": _repr})
         namespace["__module__"] = cls.__module__
 
@@ -173,9 +176,7 @@ class ClientMethod:
         except RpcError as error:
             raise mark_received(error)  # noqa: B904  # the same error
 
-    async def call_with_reply(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
-    ) -> Reply[Any]:
+    async def call_with_reply(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Reply[Any]:
         """As `Caller.call_with_reply`."""
         try:
             record = await self._exchange(args, kwargs, options)
@@ -247,4 +248,3 @@ async def request(
     except RpcError as error:
         raise mark_received(error)  # noqa: B904  # the same error
     return record.value or b""
-

@@ -41,7 +41,8 @@ class MethodCodec:
         # A keyword-only dataclass, so that parameters may be called `json`, `model_config`, `_id` or `self`.
         namespace = {"__pydantic_config__": JSON_CONFIG}
         self._holder = make_dataclass(name, [_as_field(p) for p in parameters], kw_only=True, namespace=namespace)
-        arguments, reply = TypeAdapter(self._holder), value_adapter(signature.return_annotation)
+        arguments: TypeAdapter[Any] = TypeAdapter(self._holder)
+        reply = value_adapter(signature.return_annotation)
         self._dump, self._load = arguments.serializer.to_json, arguments.validator.validate_json
         self._dump_reply, self._load_reply = reply.serializer.to_json, reply.validator.validate_json
 
@@ -59,7 +60,7 @@ class MethodCodec:
 
     def dump_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """A request's body. Raises TypeError for wrong arguments, InvalidArgument for values of a wrong type."""
-        holder = object.__new__(self._holder)
+        holder = cast("Any", object.__new__(self._holder))
         holder.__dict__ = self.bind(args, kwargs)
         try:
             return self._dump(holder, by_alias=True, warnings="error")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from typedrpc.errors import ContractError, RpcError, UsageError
 from typedrpc.method import Declaration, Delivery, Dialect, Method, MethodSpec, Oneway, Unary
@@ -119,7 +119,7 @@ class _Service:
 
         On a server's method, what is left out is its contract's. Raises ContractError, here or when the class is made.
         """
-        body = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of the class statement
+        body = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # of the class statement
         scope = body.f_back.f_locals if body.f_back else {}
         if "raises" in options:
             options["raises"] = tuple(options["raises"])
@@ -210,8 +210,9 @@ def _inherited(cls: type[Any]) -> ServiceSpec | None:
 def _methods(cls: type[Any], *, has_contract: bool) -> dict[str, MethodSpec]:
     contract = _is_contract(cls)
     bases = cls.__mro__[1:]
-    for name, value in vars(cls).items():
-        base = next((b for k in bases if isinstance(b := vars(k).get(name), Method)), None)
+    own: dict[str, Any] = dict(vars(cls))
+    for name, value in own.items():
+        base = _method_of(bases, name)
         where = f"{cls.__qualname__}.{name}"
         if not isinstance(value, Method):
             if inspect.isfunction(value) and (base or (contract and not name.startswith("_"))):
@@ -222,9 +223,14 @@ def _methods(cls: type[Any], *, has_contract: bool) -> dict[str, MethodSpec]:
         if not value.defined:
             value.define(define_method(value.declaration, cls, base.spec if base else None))
         if contract:  # then Python itself refuses to make an object of a class that lacks one
-            setattr(value, "__isabstractmethod__", True)  # noqa: B010
+            value.make_abstract()
     found = {n: inspect.getattr_static(cls, n) for n in dir(cls)}
     return {n: m.spec for n, m in found.items() if isinstance(m, Method)}
+
+
+def _method_of(bases: Sequence[type[Any]], name: str) -> Method[Any] | None:
+    found: list[object] = [vars(k)[name] for k in bases if name in vars(k)]
+    return next((cast("Method[Any]", m) for m in found if isinstance(m, Method)), None)
 
 
 def _private_hint(base: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -27,7 +27,8 @@ class ErrorCodec:
 
     def dump(self, error: RpcError) -> tuple[Status, bytes] | None:
         """Status and body; None where the method neither declares the error nor inherits it from a built-in class."""
-        for cls in type(error).__mro__:
+        for ancestor in type(error).__mro__:
+            cls = cast("type[RpcError]", ancestor)
             if cls in self._declared:
                 content = {"type": cls.__name__, "data": self._declared[cls].dump(error)}
                 return cls.code, _body(error.message, content)
@@ -68,11 +69,11 @@ class _FieldsCodec:
             kw_only=True,
             namespace={"__pydantic_config__": JSON_CONFIG},
         )
-        self._adapter = TypeAdapter(self._holder)
+        self._adapter: TypeAdapter[Any] = TypeAdapter(self._holder)
 
     def dump(self, error: RpcError) -> dict[str, Any]:
         """Raises ReplyError where a field has a wrong type."""
-        holder = object.__new__(self._holder)
+        holder = cast("Any", object.__new__(self._holder))
         try:
             holder.__dict__ = {name: getattr(error, name) for name in self._names}
             dumped = self._adapter.serializer.to_python(holder, mode="json", by_alias=True, warnings="error")
@@ -83,7 +84,7 @@ class _FieldsCodec:
     def load(self, message: str, data: Any) -> RpcError:
         """Raises ReplyError where the data do not fit."""
         try:
-            holder = self._adapter.validator.validate_json(json.dumps(data))
+            holder: object = self._adapter.validator.validate_json(json.dumps(data))
         except ValidationError as failure:
             raise ReplyError(summary(failure)) from None
         error = self._class.__new__(self._class, message)
@@ -108,9 +109,8 @@ def _parse(body: bytes | None) -> dict[str, Any]:
         content = from_json(body or b"{}")
     except ValueError:
         return {"message": "the error's body is no JSON"}
-    return content if isinstance(content, dict) else {}
+    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
 
 
-_BUILT_IN_FIELDS: dict[type[RpcError], _FieldsCodec] = {
-    cls: _FieldsCodec(cls, {}) for cls in [RpcError, *BUILT_IN.values()]
-}
+_BUILT_IN_CLASSES: list[type[RpcError]] = [RpcError, *BUILT_IN.values()]
+_BUILT_IN_FIELDS = {cls: _FieldsCodec(cls, {}) for cls in _BUILT_IN_CLASSES}

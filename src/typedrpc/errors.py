@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from pydantic.fields import FieldInfo
@@ -19,7 +19,7 @@ class ContractError(TypeError):
     """A class cannot be a service. Raised while the class is made; says the method, the parameter and the remedy."""
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How a call ended: gRPC's seventeen names, which also travel as text in the header `rpc-status`.
 
     Source: https://grpc.io/docs/guides/status-codes/
@@ -46,7 +46,7 @@ class Status(str, Enum):
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 class _Declared(Exception):
-    """Makes a dataclass of each subclass. Above `RpcError`, whose own `message` would not count as a field otherwise."""
+    """Makes a dataclass of each subclass. On `RpcError` itself, its own `message` would not count as a field."""
 
     def __init_subclass__(cls, *, code: Status | None = None) -> None:
         super().__init_subclass__()

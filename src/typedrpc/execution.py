@@ -30,6 +30,7 @@ from typedrpc.wire import Address, Header, Request, metadata_headers
 _log = logging.getLogger("typedrpc")
 
 _HAS_EAGER_TASKS = sys.version_info >= (3, 12)
+_EagerTask: Any = asyncio.Task  # its eager_start is unknown to the oldest Python's type stubs
 _CANCEL_WAIT = 5.0  # seconds that cancelled handlers get to end
 
 Answer = Callable[[Address | None, Sequence[Header], bytes, Any], None]
@@ -149,11 +150,13 @@ class Execution:
         self._running[key] = job
         self._bytes += job.size
         run = self._run(key, job, coroutine)
+        task: asyncio.Task[None]
         if _HAS_EAGER_TASKS:
-            job.task = asyncio.Task(run, loop=self._loop, context=context, eager_start=True)
+            task = _EagerTask(run, loop=self._loop, context=context, eager_start=True)
         else:
-            job.task = self._loop.create_task(run, context=context)
-        if not job.task.done():
+            task = self._loop.create_task(run, context=context)
+        job.task = task
+        if not task.done():
             self._deadlines.watch(job.deadline)
 
     async def _run(self, key: int, job: Job, coroutine: Any) -> None:
@@ -214,7 +217,7 @@ class Execution:
             metadata = metadata_headers(job.call.reply_metadata)
             answer = job.method.error_reply(job.request, error, job.queue_ms, self._exec_ms(job), metadata)
         except (ReplyError, UsageError, ResourceExhausted) as failure:
-            _log.error("%s: %r cannot be sent: %s", job.method.name, error, failure)  # noqa: TRY400
+            _log.error("%s: %r cannot be sent: %s", job.method.name, error, failure)
             return None
         if answer is not None and len(answer[1]) > self._limits.max_body:
             text = f"{job.method.name}: an error of {len(answer[1])} bytes; at most {self._limits.max_body} are sent"

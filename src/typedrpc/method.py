@@ -8,14 +8,12 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import update_wrapper
-from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
-
-from typing_extensions import Never, Self
+from typing import Any, Generic, Literal, Never, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from typedrpc.codec import MethodCodec
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import RpcError, UsageError
-from typedrpc.options import Call, CallOptions, Key, Metadata, Reply, Retry, ambient_options, served_call, set_call
+from typedrpc.options import Call, CallOptions, Key, Metadata, Reply, Retry, ambient_options, served_call
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -80,7 +78,7 @@ class Caller(Protocol):
 
 
 def _mark_coroutine(cls: type[Any]) -> None:
-    """Lets `inspect.iscoroutinefunction` see instances as `async def`: AsyncMock(spec=client), Depends(client.method)."""
+    """Lets `inspect.iscoroutinefunction` take instances for `async def`, as AsyncMock(spec=client) needs."""
     if sys.version_info >= (3, 12):
         inspect.markcoroutinefunction(cls)
     else:
@@ -119,7 +117,9 @@ class _Bound(Generic[P]):
 class Unary(_Bound[P], Generic[P, R_co]):
     """A method of a client or of a local instance: await a call of it, or of its `with_reply`."""
 
-    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:  # `/`: a parameter named self
+    def __call__(
+        self, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R_co]:  # `/`: a parameter named self
         """Raises RpcError (a declared error or a status' class) or UsageError. Cancelling it cancels the call."""
         return self._caller.call(args, kwargs, self._options)
 
@@ -151,9 +151,7 @@ class _LocalCall:
     async def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Any:
         return (await self.call_with_reply(args, kwargs, options)).value
 
-    async def call_with_reply(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
-    ) -> Reply[Any]:
+    async def call_with_reply(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Reply[Any]:
         call = served_call()
         if call is None or options.metadata:
             call = Call(self._spec.name, options.over(ambient_options()).metadata)
@@ -181,6 +179,10 @@ class Method(Generic[B_co]):
     def define(self, spec: MethodSpec) -> None:
         """Called when the class is made."""
         self._spec = spec
+
+    def make_abstract(self) -> None:
+        """Python itself then refuses to make an object of a class that lacks the method."""
+        self.__isabstractmethod__ = True
 
     @property
     def defined(self) -> bool:

@@ -6,9 +6,7 @@ import contextvars
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
-
-from typing_extensions import final
+from typing import Generic, TypeVar, final
 
 from typedrpc.errors import Status, UsageError
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from typedrpc.calls import Calls
 from typedrpc.client import handler_context, make_client, register, request, unregister
@@ -22,7 +20,7 @@ from typedrpc.transport.kafka import KafkaTransport, connection_of
 from typedrpc.transport.memory import MemoryLog, MemoryTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from faststream import FastStream
     from faststream.asgi import AsgiFastStream
@@ -153,12 +151,11 @@ class Rpc:
         app.after_startup(self._start_serving)
         app.on_shutdown(self._stop_serving)
         app.after_shutdown(self.stop)
-        inner = app.lifespan_context
+        inner: Callable[..., AbstractAsyncContextManager[Any]] = app.lifespan_context  # pyright: ignore
 
         @asynccontextmanager
-        async def lifespan(*args: Any, **kwargs: Any) -> AsyncIterator[None]:
-            context: AbstractAsyncContextManager[Any] = inner(*args, **kwargs)
-            async with context:
+        async def lifespan(*args: Any, **kwargs: Any) -> AsyncGenerator[None]:
+            async with inner(*args, **kwargs):
                 try:
                     yield
                 finally:
@@ -271,9 +268,7 @@ class Rpc:
         connection = connection_of(self._broker) if self._broker is not None else None
         if connection is None:
             return MemoryTransport(self._log)
-        return KafkaTransport(
-            connection, start_timeout=self._limits.start_timeout, instance_id=self._instance_id
-        )
+        return KafkaTransport(connection, start_timeout=self._limits.start_timeout, instance_id=self._instance_id)
 
     async def _disconnect(self) -> None:
         calls, transport = self._calls, self._transport

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from typedrpc.config import Limits
 from typedrpc.execution import Execution, Job
@@ -202,9 +201,7 @@ class Server:
         else:
             self._answer(error.reply, *self._served.refusal(error), token)
 
-    def _answer(
-        self, reply: Address | None, headers: Sequence[tuple[str, bytes]], body: bytes, token: Token
-    ) -> None:
+    def _answer(self, reply: Address | None, headers: Sequence[tuple[str, bytes]], body: bytes, token: Token) -> None:
         if reply is None:
             self._finish(token)
         else:

@@ -184,13 +184,15 @@ def _settings(declaration: Declaration, contract: MethodSpec | None, where: str)
     return settings
 
 
-def _error_codec(raises: Sequence[type[RpcError]], scope: Mapping[str, Any], where: str) -> ErrorCodec:
+def _error_codec(raises: Sequence[Any], scope: Mapping[str, Any], where: str) -> ErrorCodec:
     names: dict[str, Any] = {}
     for error in raises:
         if not (isinstance(error, type) and issubclass(error, RpcError)):
             raise ContractError(f"{where}: raises={error!r} is no RpcError: derive its class from RpcError")
         if names.setdefault(error.__name__, error) is not error:
-            raise ContractError(f"{where}: raises= names two errors {error.__name__!r}, which travel by name: rename one")
+            raise ContractError(
+                f"{where}: raises= names two errors {error.__name__!r}, which travel by name: rename one"
+            )
     try:
         return ErrorCodec(raises, scope)
     except NameError as error:

@@ -60,7 +60,7 @@ class Response(NamedTuple):
 
 
 class Malformed(Exception):
-    """A record that is no request. `reply` tells where that can be answered, if anywhere; `cause` is fit for a log."""
+    """A record that is no request. `reply` is where that can be answered, if anywhere; `cause` is fit for a log."""
 
     def __init__(self, cause: str, reply: Address | None = None, status: Status = Status.INVALID_ARGUMENT) -> None:
         super().__init__(cause)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -69,7 +69,7 @@ def connection_of(broker: KafkaBroker) -> Connection | None:
     """
     try:
         builder: Any = broker.config.broker_config.builder
-        settings: dict[str, Any] = broker._connection_kwargs  # noqa: SLF001  # pyright: ignore
+        settings: dict[str, Any] = broker._connection_kwargs  # pyright: ignore
     except AttributeError as error:
         raise UsageError(f"Rpc needs a faststream.kafka.KafkaBroker, not {broker!r} ({error})") from None
     if not (isinstance(builder, partial) and builder.func is AIOKafkaConsumer):
@@ -83,7 +83,7 @@ def connection_of(broker: KafkaBroker) -> Connection | None:
 
 
 @asynccontextmanager
-async def translated(where: str) -> AsyncIterator[None]:
+async def translated(where: str) -> AsyncGenerator[None]:
     """Raises TransportError for what aiokafka and the operating system raise."""
     try:
         yield

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -84,10 +85,8 @@ class Outbox:
         for pump in self._pumps:
             pump.cancel()
         if self._producer is not None:
-            try:
+            with suppress(TimeoutError):  # Kafka is away; aiokafka would wait for it for ever
                 await asyncio.wait_for(self._producer.stop(), _FLUSH_TIMEOUT)
-            except TimeoutError:
-                pass  # Kafka is away; aiokafka would wait for it for ever
 
     async def _pump(self, at: tuple[str, int | None]) -> None:
         while items := self._buffers[at]:

@@ -116,7 +116,7 @@ class KafkaGroupReader(_Reader):
         await _commit(self._consumer, offsets)
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+class _Listener(ConsumerRebalanceListener):
     def __init__(self, consumer: AIOKafkaConsumer, listener: GroupListener) -> None:
         self._consumer = consumer
         self._listener = listener

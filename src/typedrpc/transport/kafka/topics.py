@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,9 +18,7 @@ _log = logging.getLogger("typedrpc")
 _TOPIC_EXISTS = 36  # https://kafka.apache.org/protocol#protocol_error_codes
 
 
-async def ensure_topics(
-    connection: Connection, topics: Sequence[TopicSpec], *, create: bool, timeout: float
-) -> None:
+async def ensure_topics(connection: Connection, topics: Sequence[TopicSpec], *, create: bool, timeout: float) -> None:
     """As `Transport.ensure_topics`.
 
     A metadata request that names a missing topic makes it, with one partition, where the broker's
@@ -40,13 +38,13 @@ async def ensure_topics(
             names = ", ".join(sorted(t.name for t in missing))
             raise TransportError(f"topics are missing at {connection.address}: {names}; make them, or let Rpc do it")
         await _create(admin, missing)
-        names = [t.name for t in missing]
-        while len(await _partitions(admin, names)) < len(names):
+        made = [t.name for t in missing]
+        while len(await _partitions(admin, made)) < len(made):  # noqa: ASYNC110  # only asking tells
             await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
-async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _admin(connection: Connection) -> AsyncGenerator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**connection.client_settings())
     try:
         await admin.start()
@@ -61,15 +59,17 @@ async def _partitions(admin: AIOKafkaAdminClient, names: list[str] | None) -> di
     return {
         t["topic"]: len(t["partitions"])
         for t in described
-        if names is None or (t["error_code"] == 0 and t["partitions"] and all(p["leader"] >= 0 for p in t["partitions"]))
+        if names is None
+        or (t["error_code"] == 0 and t["partitions"] and all(p["leader"] >= 0 for p in t["partitions"]))
     }
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[TopicSpec]) -> None:
-    made = await admin.create_topics(
-        [NewTopic(t.name, t.partitions, -1, topic_configs=dict(t.config)) for t in topics]  # -1: the cluster's default
-    )
+    # Replication -1 is the cluster's default; aiokafka takes it only beside an assignment, which may be empty.
+    made = await admin.create_topics([NewTopic(t.name, t.partitions, -1, {}, dict(t.config)) for t in topics])
     for name, code, *rest in made.topic_errors:
         if code not in (0, _TOPIC_EXISTS):
             reason = next((r for r in rest if r), f"error {code}")
-            raise TransportError(f"topic {name!r} cannot be made: {reason}; make it yourself and set create_topics=False")
+            raise TransportError(
+                f"topic {name!r} cannot be made: {reason}; make it yourself and set create_topics=False"
+            )
