@@ -7,16 +7,16 @@ import contextvars
 import types
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast, get_origin
+from typing import Any, Protocol, TypeVar, cast
 
 from typedrpc.calls import Calls, Target
 from typedrpc.codec import BareCodec, ReplyError, not_sendable
-from typedrpc.contract import ServiceSpec, contracts_of, service_spec
+from typedrpc.contract import ServiceSpec, contract_of
 from typedrpc.dialects import faststream
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import DataLoss, RpcError, Status, UsageError, mark_received
-from typedrpc.method import Method, MethodSpec, bind
-from typedrpc.options import CallOptions, Metadata, Reply, ambient_options
+from typedrpc.method import MethodSpec, bind
+from typedrpc.options import NO_OPTIONS, CallOptions, Metadata, Reply, ambient_options
 from typedrpc.signature import close_types, method_codec
 from typedrpc.transport import Record
 from typedrpc.wire import Header, Response, metadata_headers, method_headers, parse_response
@@ -80,11 +80,8 @@ def client(contract: Callable[..., S], *, timeout: float | None = None, metadata
 
 def make_client(contract: Callable[..., S], source: CallsSource, defaults: CallOptions) -> S:
     """The same for clients that are bound to one Rpc."""
-    cls: Any = get_origin(contract) or contract
-    methods = _methods(cls) if isinstance(cls, type) else {}
-    if not methods:
-        raise UsageError(f"client({contract!r}): give the class of a service that has methods")
-    spec = service_spec(_contract(cls))
+    cls, service = contract_of(contract)
+    methods = service.methods
 
     def no(name: str, _self: object) -> Any:
         raise AttributeError(f"{cls.__name__}.{name} is no RPC method, so its client has none")
@@ -92,49 +89,23 @@ def make_client(contract: Callable[..., S], source: CallsSource, defaults: CallO
     def missing(self: object, name: str) -> Any:
         return no(name, self)
 
-    def refuse(namespace: dict[str, Any]) -> None:
+    def body(namespace: dict[str, Any]) -> None:
         others = [n for n in dir(cls) if not n.startswith("_") and n not in methods]
         namespace.update({n: property(partial(no, n)) for n in others})
-        namespace["__getattr__"] = missing
-        namespace.update({"__hash__": object.__hash__, "__eq__": object.__eq__, "__repr__": _repr})
-        namespace["__module__"] = cls.__module__
+        namespace.update({"__getattr__": missing, "__module__": cls.__module__, "__repr__": _repr})
+        namespace.update({"__hash__": object.__hash__, "__eq__": object.__eq__})
 
-    made: Any = object.__new__(_subclass(cls, refuse))
-    for name, method in methods.items():  # in __dict__, before the descriptor: a call costs one look-up
-        made.__dict__[name] = bind(method.spec, ClientMethod(spec, method.spec, cls, contract, source, defaults), _NONE)
+    client_class: Any = types.new_class(f"{cls.__name__}Client", (cls,), exec_body=body)
+    client_class.__abstractmethods__ = frozenset()
+    made: Any = object.__new__(client_class)
+    for name, spec in methods.items():  # in __dict__, before the descriptor: a call costs one look-up
+        caller = ClientMethod(service, spec, cls, contract, source, defaults)
+        made.__dict__[name] = bind(spec, caller, NO_OPTIONS)
     return cast("S", made)
-
-
-_NONE = CallOptions()
-
-
-def _subclass(cls: type[Any], body: Callable[[dict[str, Any]], None]) -> type[Any]:
-    """A class that is the contract's, without its `__init_subclass__`, which would read it as a service."""
-
-    def plain(namespace: dict[str, Any]) -> None:
-        namespace["__init_subclass__"] = classmethod(lambda cls: None)  # pyright: ignore[reportUnknownLambdaType]
-        body(namespace)
-
-    sub = types.new_class(f"{cls.__name__}Client", (cls,), exec_body=plain)
-    setattr(sub, "__abstractmethods__", frozenset())  # noqa: B010
-    return sub
 
 
 def _repr(self: object) -> str:
     return f"<{type(self).__name__}>"
-
-
-def _methods(cls: type[Any]) -> dict[str, Method[Any]]:
-    found = {n: getattr(cls, n) for n in dir(cls) if not n.startswith("__")}
-    return {n: m for n, m in found.items() if isinstance(m, Method)}
-
-
-def _contract(cls: type[Any]) -> type[Any]:
-    contracts = contracts_of(cls)
-    if len(contracts) > 1:
-        names = ", ".join(c.__name__ for c in contracts)
-        raise UsageError(f"client({cls.__name__}) could be one of {names}: give the contract")
-    return contracts[0] if contracts else cls
 
 
 class ClientMethod:

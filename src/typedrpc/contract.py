@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, get_origin, overload
 
 from typedrpc.errors import ContractError, RpcError, UsageError
 from typedrpc.method import Declaration, Delivery, Dialect, Method, MethodSpec, Oneway, Unary
@@ -165,6 +165,22 @@ def service_spec(cls: type[Any]) -> ServiceSpec:
     return spec
 
 
+def contract_of(contract: Any) -> tuple[type[Any], ServiceSpec]:
+    """The class and the service of what `client(...)` is given: a contract, `Crud[User]` or a class that serves one.
+
+    Raises UsageError for anything else.
+    """
+    cls: Any = get_origin(contract) or contract
+    contracts = contracts_of(cls) if isinstance(cls, type) else []
+    if len(contracts) > 1:
+        names = ", ".join(c.__name__ for c in contracts)
+        raise UsageError(f"{cls.__name__} serves {names}: give one of these")
+    spec = service_spec(contracts[0]) if contracts else None
+    if spec is None or not spec.methods:
+        raise UsageError(f"{contract!r} is no service that has methods: give the class of one")
+    return cls, spec
+
+
 def contracts_of(cls: type[Any]) -> list[type[Any]]:
     """The contracts that an object of the class serves: the most derived ones; the class itself where it has none."""
     named = [k for k in cls.__mro__ if _SPEC in vars(k)]
@@ -229,8 +245,7 @@ def _methods(cls: type[Any], *, has_contract: bool) -> dict[str, MethodSpec]:
 
 
 def _method_of(bases: Sequence[type[Any]], name: str) -> Method[Any] | None:
-    found: list[object] = [vars(k)[name] for k in bases if name in vars(k)]
-    return next((cast("Method[Any]", m) for m in found if isinstance(m, Method)), None)
+    return next((vars(k)[name] for k in bases if isinstance(vars(k).get(name), Method)), None)
 
 
 def _private_hint(base: object) -> str:

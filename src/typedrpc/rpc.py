@@ -16,6 +16,7 @@ from typedrpc.options import CallOptions, Key, Metadata, check_timeout
 from typedrpc.served import Served
 from typedrpc.server import Server
 from typedrpc.transport import Transport
+from typedrpc.transport.bridge import BridgedTransport
 from typedrpc.transport.kafka import KafkaTransport, connection_of
 from typedrpc.transport.memory import MemoryLog, MemoryTransport
 
@@ -92,6 +93,16 @@ class Rpc:
         self._calls: Calls | None = None
         self._state: State = "stopped"
         self._changing: asyncio.Lock | None = None
+
+    @property
+    def broker(self) -> KafkaBroker | None:
+        """The broker that it was made with; None in memory."""
+        return self._broker
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of the services given so far."""
+        return tuple(self._served)
 
     def serve(self, *services: object) -> None:
         """Serves each object's most derived contracts, from the start on or, if started, from now on.
@@ -265,9 +276,11 @@ class Rpc:
         return frozenset(topic for served in self._served.values() for topic in served.topics)
 
     def _make_transport(self) -> Transport:
-        connection = connection_of(self._broker) if self._broker is not None else None
-        if connection is None:
+        if self._broker is None:
             return MemoryTransport(self._log)
+        connection = connection_of(self._broker)
+        if connection is None:
+            return BridgedTransport(self._log, self._broker)
         return KafkaTransport(connection, start_timeout=self._limits.start_timeout, instance_id=self._instance_id)
 
     async def _disconnect(self) -> None:

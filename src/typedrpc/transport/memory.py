@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from typedrpc.transport import CHUNK, GroupListener, Record, Sent, TopicPartition, TopicSpec, TransportError
+from typedrpc.transport import CHUNK, GroupListener, GroupReader, Reader, Record, Sent, TopicPartition, TopicSpec, TransportError
 from typedrpc.wire import Header
 
 _KEPT = 20_000
@@ -253,11 +253,11 @@ class MemoryTransport:
             failure = error
         asyncio.get_running_loop().call_soon(sent, token, failure)
 
-    async def open_reader(self, partitions: Sequence[TopicPartition]) -> _Reader:
+    async def open_reader(self, partitions: Sequence[TopicPartition]) -> Reader:
         """As `Transport.open_reader`."""
         return _Reader(self.log, {at: self.log.end(at) for at in partitions})
 
-    async def join_group(self, group: str, topics: Sequence[str], listener: GroupListener) -> _Member:
+    async def join_group(self, group: str, topics: Sequence[str], listener: GroupListener) -> GroupReader:
         """As `Transport.join_group`."""
         of = self.log.group(group)
         member = _Member(self.log, of, topics, listener)
