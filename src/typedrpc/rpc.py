@@ -104,6 +104,11 @@ class Rpc:
         """The names of the services given so far."""
         return tuple(self._served)
 
+    @property
+    def pending_calls(self) -> int:
+        """How many calls of this process wait for a reply."""
+        return len(self._calls.dispatcher) if self._calls is not None else 0
+
     def serve(self, *services: object) -> None:
         """Serves each object's most derived contracts, from the start on or, if started, from now on.
 
