@@ -10,16 +10,17 @@ from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from typedrpc.calls import Calls, Target
-from typedrpc.codec import BareCodec, ReplyError, not_sendable
+from typedrpc.codec import BareCodec, ReplyError
 from typedrpc.contract import ServiceSpec, contract_of
 from typedrpc.dialects import faststream
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import DataLoss, RpcError, Status, UsageError, mark_received
 from typedrpc.method import MethodSpec, bind
-from typedrpc.options import NO_OPTIONS, CallOptions, Metadata, Reply, ambient_options
+from typedrpc.options import NO_OPTIONS, CallOptions, Metadata, Reply, with_ambient
+from typedrpc.retrying import with_retries
 from typedrpc.signature import close_types, method_codec
 from typedrpc.transport import Record
-from typedrpc.wire import Header, Response, metadata_headers, method_headers, parse_response
+from typedrpc.wire import Header, metadata_headers, method_headers, parse_response
 
 S = TypeVar("S")
 
@@ -128,6 +129,8 @@ class ClientMethod:
         self._metadata = dict(defaults.metadata)
         self._default_headers = metadata_headers(defaults.metadata)
         self._oneway = spec.oneway
+        self._idempotent = spec.idempotent
+        self._retry = spec.retry
         plain = service.dialect_of(spec) == "faststream"
         self._target = Target(
             name=f"{service.name}/{spec.name}",
@@ -143,7 +146,7 @@ class ClientMethod:
         """As `Caller.call`."""
         try:
             record = await self._exchange(args, kwargs, options)
-            return None if record is None else self._value(record)[0]
+            return None if record is None else self._value(record)
         except RpcError as error:
             raise mark_received(error)  # noqa: B904  # the same error
 
@@ -151,11 +154,12 @@ class ClientMethod:
         """As `Caller.call_with_reply`."""
         try:
             record = await self._exchange(args, kwargs, options)
-            if record is None:
-                return Reply(value=None, metadata={})
-            value, response = self._value(record)
+            value = None if record is None else self._value(record)
         except RpcError as error:
             raise mark_received(error)  # noqa: B904  # the same error
+        if record is None:
+            return Reply(value=None, metadata={})
+        response = parse_response(record.headers)
         return Reply(
             value=value,
             metadata=response.metadata,
@@ -165,7 +169,7 @@ class ClientMethod:
 
     async def _exchange(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Record | None:
         calls = self._source()
-        options = options.over(ambient_options())
+        options = with_ambient(options)
         target, body = self._request(args, kwargs)
         metadata = (
             metadata_headers({**self._metadata, **options.metadata}) if options.metadata else self._default_headers
@@ -175,30 +179,40 @@ class ClientMethod:
             expires = options.timeout is not None or self._timeout is not None
             await calls.oneway(target, body, timeout, options.key, metadata, expires=expires)
             return None
-        return await calls.unary(target, body, timeout, options.key, metadata)
+        retry = (options.retry or self._retry) if self._idempotent else None
+        if retry is None:
+            return await calls.unary(target, body, timeout, options.key, metadata)
+
+        async def attempt(seconds: float) -> Record:
+            record = await calls.unary(target, body, seconds, options.key, metadata)
+            if parse_response(record.headers).status in retry.on:
+                self._value(record)  # raises it
+            return record
+
+        return await with_retries(retry, timeout, attempt)
 
     def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Target, bytes]:
         if not self._target.plain:
             return self._target, self._codec.dump_arguments(args, kwargs)
-        values = list(self._codec.bind(args, kwargs).values())
+        arguments = self._codec.bind(args, kwargs)
         if self._bare is None:
             return self._target, b""
         try:
-            body, content_type = self._bare.dump(values[0])
-        except ReplyError as error:
-            raise not_sendable(self._target.name, error) from None
+            body, content_type = self._bare.dump(*arguments.values())
+        except ReplyError:
+            raise self._codec.not_sendable(arguments) from None
         headers = faststream.request_headers(content_type)
         return Target(name=self._target.name, topic=self._target.topic, plain=True, headers=headers), body
 
-    def _value(self, record: Record) -> tuple[Any, Response]:
+    def _value(self, record: Record) -> Any:
         response = parse_response(record.headers)
         body = record.value
         if response.status is not Status.OK:
             raise self._errors.load(response.status, body)
         try:
             if self._bare_reply is not None:
-                return self._bare_reply.load_reply(body or b"", response.content_type), response
-            return self._codec.load_reply(body or b""), response
+                return self._bare_reply.load_reply(body or b"", response.content_type)
+            return self._codec.load_reply(body or b"")
         except ReplyError as error:
             text = f"{self._target.name}: the reply is not what the contract says: {error}"
             raise DataLoss(text) from None
@@ -208,7 +222,7 @@ async def request(
     calls: Calls, topic: str, body: bytes, options: CallOptions, headers: tuple[Header, ...] = ()
 ) -> bytes:
     """A call without a contract: bytes to a plain FastStream subscriber of the topic, bytes back. Raises RpcError."""
-    options = options.over(ambient_options())
+    options = with_ambient(options)
     target = Target(name=f"request to {topic!r}", topic=topic, plain=True, headers=headers)
     metadata = metadata_headers(options.metadata)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import field, make_dataclass
 from functools import partial
@@ -64,8 +65,23 @@ class MethodCodec:
         holder.__dict__ = self.bind(args, kwargs)
         try:
             return self._dump(holder, by_alias=True, warnings="error")
-        except PydanticSerializationError as error:
-            raise not_sendable(self._name, error) from None
+        except PydanticSerializationError:
+            raise self.not_sendable(vars(holder)) from None
+
+    def not_sendable(self, arguments: Mapping[str, Any]) -> InvalidArgument:
+        """What is wrong with arguments that could not be serialized, without their values, which may be secret."""
+        details: list[ErrorDetail] = []
+        for name, value in arguments.items():
+            annotation = self._signature.parameters[name].annotation
+            try:
+                value_adapter(annotation).dump_python(value, mode="json", by_alias=True, warnings="error")
+            except PydanticSerializationError:
+                message = (
+                    f"not a {inspect.formatannotation(annotation)}, but a {type(value).__name__} that does not fit"
+                )
+                details.append(ErrorDetail(type="not_sendable", loc=(name,), msg=message))
+        found = "; ".join(f"{d['loc'][0]}: {d['msg']}" for d in details) or "an argument is not of its declared type"
+        return InvalidArgument(f"{self._name}: {found}; nothing was sent", errors=details)
 
     def load_arguments(self, body: bytes) -> tuple[list[Any], dict[str, Any]]:
         """What to call the handler with: positional-only arguments, and the others by name. Raises InvalidArgument."""
@@ -153,11 +169,6 @@ def invalid_argument(name: str, error: ValidationError) -> InvalidArgument:
         for e in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_DETAILS]
     ]
     return InvalidArgument(f"{name}: {summary(error)}", errors=details)
-
-
-def not_sendable(name: str, error: Exception) -> InvalidArgument:
-    """For an argument that its annotation cannot serialize: found before anything was sent."""
-    return InvalidArgument(f"{name}: an argument is not of its declared type; nothing was sent: {error}")
 
 
 def summary(error: ValidationError) -> str:

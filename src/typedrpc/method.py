@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Never, ParamSpec, Protocol, Self, Type
 from typedrpc.codec import MethodCodec
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import RpcError, UsageError
-from typedrpc.options import Call, CallOptions, Key, Metadata, Reply, Retry, ambient_options, served_call
+from typedrpc.options import Call, CallOptions, Key, Metadata, Reply, Retry, served_call, with_ambient
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -154,7 +154,7 @@ class _LocalCall:
     async def call_with_reply(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Reply[Any]:
         call = served_call()
         if call is None or options.metadata:
-            call = Call(self._spec.name, options.over(ambient_options()).metadata)
+            call = Call(self._spec.name, with_ambient(options).metadata)
         context = (call,) if self._spec.wants_call else ()
         value = await self._spec.fn(self._instance, *context, *args, **kwargs)
         return Reply(value=value, metadata=call.reply_metadata)

@@ -20,7 +20,8 @@ Metadata = Mapping[str, str]
 class Retry:
     """How an `idempotent` method is tried again, inside the call's deadline.
 
-    `attempts` counts the first one too; `attempt_timeout`, `backoff` and `max_backoff` are seconds.
+    `attempts` counts the first one too; `attempt_timeout`, `backoff` and `max_backoff` are seconds. An attempt is
+    tried again where it ends with a status of `on`, or at its own `attempt_timeout` before the call's deadline.
     """
 
     attempts: int = 3
@@ -28,6 +29,11 @@ class Retry:
     backoff: float = 0.05
     max_backoff: float = 1.0
     on: frozenset[Status] = frozenset({Status.UNAVAILABLE})
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or self.backoff < 0 or self.max_backoff < 0:
+            raise UsageError(f"{self!r}: attempts is at least one, a backoff at least zero seconds")
+        check_timeout(self.attempt_timeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +68,10 @@ NO_OPTIONS = CallOptions()
 _ambient: contextvars.ContextVar[CallOptions] = contextvars.ContextVar("typedrpc_options", default=NO_OPTIONS)
 
 
-def ambient_options() -> CallOptions:
-    """What the `with options(...)` blocks around the caller give."""
-    return _ambient.get()
+def with_ambient(options: CallOptions) -> CallOptions:
+    """The options of one call over what the `with options(...)` blocks around the caller give."""
+    ambient = _ambient.get()
+    return options if ambient is NO_OPTIONS else options.over(ambient)
 
 
 class options:  # noqa: N801  # reads as a statement: `with options(timeout=2):`

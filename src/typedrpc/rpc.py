@@ -87,6 +87,7 @@ class Rpc:
         self._limits = limits
         self._log = MemoryLog()
         self._served: dict[str, Served] = {}
+        self._served_topics: set[str] = set()
         self._servers: dict[str, Server] = {}
         self._late: set[asyncio.Task[None]] = set()
         self._transport: Transport | None = None
@@ -121,6 +122,7 @@ class Rpc:
                 if served.name in self._served:
                     raise UsageError(f"serve({instance!r}): service {served.name!r} is served already")
                 self._served[served.name] = served
+                self._served_topics |= served.topics
                 if self._state == "serving":
                     task = asyncio.get_running_loop().create_task(self._start_server(served))
                     self._late.add(task)
@@ -276,9 +278,6 @@ class Rpc:
         )
         self._servers[served.name] = server
         await server.start()
-
-    def _served_topics(self) -> frozenset[str]:
-        return frozenset(topic for served in self._served.values() for topic in served.topics)
 
     def _make_transport(self) -> Transport:
         if self._broker is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from typedrpc.config import Limits
 from typedrpc.execution import Execution, Job
@@ -27,7 +27,7 @@ Token = tuple[Offsets, int]
 class Server:
     """Serves one service. `refused_topics` are those that no reply may go to: the ones served in this process.
 
-    `bind` runs in the context of every handler before it starts.
+    Every handler runs in a copy of `context`.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Server:
         transport: Transport,
         limits: Limits,
         *,
-        refused_topics: Callable[[], frozenset[str]],
+        refused_topics: Set[str],
         context: contextvars.Context,
     ) -> None:
         self._served = served
@@ -187,7 +187,7 @@ class Server:
             self._answer(request.reply, *method.deadline_exceeded(request.reply.correlation_id), token)
 
     def _check_reply(self, reply: Address | None) -> None:
-        if reply is not None and (reply.topic.startswith("__") or reply.topic in self._refused_topics()):
+        if reply is not None and (reply.topic.startswith("__") or reply.topic in self._refused_topics):
             raise Malformed(f"reply_to names the topic {reply.topic!r}, where no reply may go")
 
     def _refuse(self, record: Record, error: Malformed, token: Token) -> None:

@@ -7,6 +7,7 @@ FastStream one: see `typedrpc.dialects.faststream`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from typedrpc.errors import ResourceExhausted, Status, UsageError
@@ -184,8 +185,8 @@ def _address(found: dict[str, bytes | None]) -> tuple[Address | None, str]:
     correlation_id = found.get("correlation_id")
     if not topic:
         return None, ""
-    name = _text(topic)
-    if name is None or not is_topic(name):
+    name = _topic(topic)
+    if name is None:
         return None, "reply_to is no topic"
     if not correlation_id or len(correlation_id) > MAX_CORRELATION_ID:
         return None, "reply_to without a correlation_id of 1 to 512 bytes"
@@ -196,6 +197,12 @@ def _address(found: dict[str, bytes | None]) -> tuple[Address | None, str]:
 
 
 _TOPIC_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+@lru_cache(maxsize=1024)  # a server's callers are few
+def _topic(value: bytes) -> str | None:
+    name = _text(value)
+    return name if name is not None and is_topic(name) else None
 
 
 def is_topic(name: str) -> bool:

@@ -9,7 +9,17 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from typedrpc.transport import CHUNK, GroupListener, GroupReader, Reader, Record, Sent, TopicPartition, TopicSpec, TransportError
+from typedrpc.transport import (
+    CHUNK,
+    GroupListener,
+    GroupReader,
+    Reader,
+    Record,
+    Sent,
+    TopicPartition,
+    TopicSpec,
+    TransportError,
+)
 from typedrpc.wire import Header
 
 _KEPT = 20_000

@@ -1,0 +1,36 @@
+"""Attempts of one call, inside its deadline. Source of the rules: gRPC's retry design (proposal A6)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from typedrpc.errors import DeadlineExceeded, RpcError
+from typedrpc.options import Retry
+
+T = TypeVar("T")
+
+
+async def with_retries(retry: Retry, timeout: float, attempt: Callable[[float], Awaitable[T]]) -> T:
+    """The first attempt's result that is no error to retry. `attempt` is given its time-out, in seconds.
+
+    Between two attempts it waits `backoff`, doubled each time, up to `max_backoff`, give or take a fifth. The error of
+    the last attempt is the call's.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    for number in range(retry.attempts):
+        left = deadline - loop.time()
+        own = left if retry.attempt_timeout is None else min(left, retry.attempt_timeout)
+        try:
+            return await attempt(own)
+        except RpcError as error:
+            timed_out = isinstance(error, DeadlineExceeded) and own < left
+            pause = min(retry.max_backoff, retry.backoff * 2**number) * random.uniform(0.8, 1.2)  # noqa: S311
+            last = number == retry.attempts - 1 or loop.time() + pause >= deadline
+            if last or not (timed_out or error.code in retry.on):
+                raise
+        await asyncio.sleep(pause)
+    raise AssertionError("retry.attempts is at least one")
