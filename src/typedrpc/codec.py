@@ -61,12 +61,13 @@ class MethodCodec:
 
     def dump_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """A request's body. Raises TypeError for wrong arguments, InvalidArgument for values of a wrong type."""
+        arguments = self.bind(args, kwargs)
         holder = cast("Any", object.__new__(self._holder))
-        holder.__dict__ = self.bind(args, kwargs)
+        holder.__dict__ = arguments
         try:
             return self._dump(holder, by_alias=True, warnings="error")
         except PydanticSerializationError:
-            raise self.not_sendable(vars(holder)) from None
+            raise self.not_sendable(arguments) from None
 
     def not_sendable(self, arguments: Mapping[str, Any]) -> InvalidArgument:
         """What is wrong with arguments that could not be serialized, without their values, which may be secret."""
@@ -76,9 +77,8 @@ class MethodCodec:
             try:
                 value_adapter(annotation).dump_python(value, mode="json", by_alias=True, warnings="error")
             except PydanticSerializationError:
-                message = (
-                    f"not a {inspect.formatannotation(annotation)}, but a {type(value).__name__} that does not fit"
-                )
+                wanted = inspect.formatannotation(annotation)
+                message = f"a {type(value).__name__} does not fit its type, {wanted}"
                 details.append(ErrorDetail(type="not_sendable", loc=(name,), msg=message))
         found = "; ".join(f"{d['loc'][0]}: {d['msg']}" for d in details) or "an argument is not of its declared type"
         return InvalidArgument(f"{self._name}: {found}; nothing was sent", errors=details)
