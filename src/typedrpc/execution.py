@@ -8,6 +8,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from typedrpc.codec import ReplyError
@@ -96,25 +97,30 @@ class Execution:
             self._changed.clear()
             await self._changed.wait()
 
-    async def wait_idle(self, seconds: float) -> None:
-        """Until no handler runs, or the time is over."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self._running:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
+    async def wait_idle(self) -> None:
+        """Until no handler runs."""
+        while self._running:
+            self._changed.clear()
+            await self._changed.wait()
 
     async def drain(self, seconds: float) -> None:
-        """Lets handlers finish, then cancels those that still run; they are answered UNAVAILABLE."""
-        await self.wait_idle(seconds)
-        for job in list(self._running.values()):
-            self._cancel(job, "stop")
-        await self.wait_idle(_CANCEL_WAIT)
-        if self._running:
-            _log.warning("%d handlers did not end when cancelled", len(self._running))
-        self._deadlines.stop()
+        """Lets handlers finish, then cancels those that still run; they are answered UNAVAILABLE.
+
+        Cancelled itself, it does not wait for them first.
+        """
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.wait_idle()
+        finally:
+            for job in list(self._running.values()):
+                self._cancel(job, "stop")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CANCEL_WAIT):
+                    await self.wait_idle()
+            if self._running:
+                _log.warning("%d handlers did not end when cancelled", len(self._running))
+            self._deadlines.stop()
 
     def start(self, job: Job, body: bytes | None) -> None:
         """Runs the handler, or answers at once where the arguments are wrong."""

@@ -69,6 +69,8 @@ class ReplyInbox:
                     await asyncio.sleep(0)  # fetching buffered records never yields by itself
             except TransportError as error:
                 _log.warning("replies may be lost, every pending call ends UNAVAILABLE: %s", error)
+            except Exception:  # noqa: BLE001  # whatever it was, the loop must go on
+                _log.exception("replies may be lost, every pending call ends UNAVAILABLE")
             finally:
                 await reader.close()
             self._dispatcher.fail_all(lambda: Unavailable("the connection for replies broke; the call may have run"))

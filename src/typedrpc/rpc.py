@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from typedrpc.calls import Calls
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from faststream import FastStream
     from faststream.asgi import AsgiFastStream
     from faststream.kafka import KafkaBroker
+
+_log = logging.getLogger("typedrpc")
 
 S = TypeVar("S")
 
@@ -125,6 +129,7 @@ class Rpc:
                 self._served_topics |= served.topics
                 if self._state == "serving":
                     task = asyncio.get_running_loop().create_task(self._start_server(served))
+                    task.add_done_callback(partial(_log_late, served.name))
                     self._late.add(task)
 
     async def ready(self) -> None:
@@ -197,11 +202,13 @@ class Rpc:
 
         Idempotent; takes at most a few seconds more than `Limits.drain_timeout`.
         """
-        await self._stop_serving()
-        async with self._change():
-            if self._state != "stopped":
-                await self._disconnect()
-                self._to("stopped")
+        try:
+            await self._stop_serving()
+        finally:
+            async with self._change():
+                if self._state != "stopped":
+                    await self._disconnect()
+                    self._to("stopped")
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -263,9 +270,11 @@ class Rpc:
             await asyncio.gather(*self._late, return_exceptions=True)
             self._late.clear()
             servers = list(self._servers.values())
-            await asyncio.gather(*(server.stop_intake() for server in servers))
-            await asyncio.gather(*(server.drain() for server in servers))
             self._servers.clear()
+            try:
+                await asyncio.gather(*(server.stop_intake() for server in servers))
+            finally:
+                await asyncio.gather(*(server.drain() for server in servers))
 
     async def _start_server(self, served: Served) -> None:
         transport, calls = self._transport, self._calls
@@ -295,6 +304,11 @@ class Rpc:
             await calls.stop()
         if transport is not None:
             await transport.stop()
+
+
+def _log_late(name: str, task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("service %r is not served: %s", name, error)
 
 
 def _contracts(instance: object) -> list[type[Any]]:

@@ -50,6 +50,9 @@ class Server:
         self._reader: GroupReader | None = None
         self._execution = Execution(served, limits, context, self._answer)
         self._warned: set[str] = set()
+        self._unanswered = 0
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
 
     async def start(self) -> None:
         """Joins the group; requests are taken when this returns. Raises TransportError."""
@@ -68,11 +71,15 @@ class Server:
         self._tasks.clear()
         if self._reader is None:
             return
-        await self._execution.wait_idle(_STOP_WAIT)
-        await asyncio.sleep(0)  # replies just sent are acknowledged in memory by now
         try:
             async with asyncio.timeout(_STOP_WAIT):
-                await self._commit()
+                await self._execution.wait_idle()
+                await self._all_answered.wait()
+        except TimeoutError:
+            pass  # the handlers go on; what is not committed now runs again elsewhere
+        try:
+            async with asyncio.timeout(_STOP_WAIT):
+                await self._commit(self._reader)
         except TimeoutError:
             _log.warning("%s: not committed before leaving; these requests run again", self._served.name)
         await self._reader.close()
@@ -106,6 +113,8 @@ class Server:
                     await asyncio.sleep(0)  # fetching buffered records never yields by itself
             except TransportError as error:
                 _log.warning("%s: reading requests failed, joining again: %s", self._served.name, error)
+            except Exception:  # noqa: BLE001  # whatever it was, the loop must go on
+                _log.exception("%s: reading requests failed, joining again", self._served.name)
             await reader.close()
             self._reader = await self._rejoin()
 
@@ -205,6 +214,8 @@ class Server:
         if reply is None:
             self._finish(token)
         else:
+            self._unanswered += 1
+            self._all_answered.clear()
             self._transport.send(reply.topic, reply.partition, None, body, headers, self._answered, token)
 
     def _answered(self, token: Token, error: BaseException | None) -> None:
@@ -213,6 +224,9 @@ class Server:
             self._served.unsent += 1
             _log.warning("%s: a reply was not written: %s", self._served.name, error)
         token[0].finish(token[1])
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._all_answered.set()
 
     def _finish(self, token: Token) -> None:
         token[0].finish(token[1])
@@ -220,13 +234,19 @@ class Server:
     def _uncommitted(self) -> dict[TopicPartition, int]:
         return {at: o.committable for at, o in self._offsets.items() if self._committed.get(at) != o.committable}
 
-    async def _commit(self) -> None:
+    async def _commit(self, reader: GroupReader) -> None:
         offsets = self._uncommitted()
-        if offsets and self._reader is not None:
-            await self._reader.commit(offsets)
+        if not offsets:
+            return
+        try:
+            await reader.commit(offsets)
+        except TransportError as error:
+            _log.info("%s: not committed, the next commit makes up for it: %s", self._served.name, error)
+        else:
             self._committed.update(offsets)
 
     async def _commit_regularly(self) -> None:
         while True:
             await asyncio.sleep(_COMMIT_EVERY)
-            await self._commit()
+            if self._reader is not None:
+                await self._commit(self._reader)

@@ -97,7 +97,7 @@ class GroupReader(Protocol):
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commits; where that fails because the partitions moved or Kafka is away, the next commit makes up for it."""
+        """Commits those that this member still reads; raises TransportError where Kafka did not take it."""
         ...
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiokafka
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import KafkaError
 
 from typedrpc.transport import CHUNK, GroupListener, Record, TopicPartition, TransportError
 from typedrpc.transport.kafka.connection import Connection, translated
@@ -124,9 +124,10 @@ class _Listener(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
         offsets = self._listener.revoked([TopicPartition(at.topic, at.partition) for at in revoked])
         try:
-            await asyncio.wait_for(_commit(self._consumer, offsets), _COMMIT_ON_REVOKE)
-        except TimeoutError:
-            _log.warning("commit took longer than %s s on revoke; these requests run again", _COMMIT_ON_REVOKE)
+            async with asyncio.timeout(_COMMIT_ON_REVOKE):
+                await _commit(self._consumer, offsets)
+        except (TimeoutError, TransportError) as error:
+            _log.warning("not committed while partitions were given up, these requests run again: %r", error)
 
     async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
         self._listener.assigned([TopicPartition(at.topic, at.partition) for at in assigned])
@@ -138,12 +139,8 @@ async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, i
     wanted = {at: offset for at, offset in wanted.items() if at in own}
     if not wanted:
         return
-    try:
+    async with translated("commit"):
         await consumer.commit(wanted)
-    except (CommitFailedError, IllegalStateError) as error:
-        _log.info("not committed, the partitions have moved: %s", error)
-    except KafkaError as error:
-        _log.warning("not committed, tried again with the next commit: %s", error)
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
