@@ -75,3 +75,12 @@ def make_rpc(request: pytest.FixtureRequest) -> Callable[..., Rpc]:
 def rpc(make_rpc: Callable[..., Rpc]) -> Rpc:
     """An Rpc that is not started: in memory, and in a second run on the real Kafka."""
     return make_rpc()
+
+
+@pytest.fixture
+def sasl() -> str:
+    """The address of the real Kafka's SASL/PLAIN listener (alice, alice-secret)."""
+    address = os.environ.get("TYPEDRPC_KAFKA_SASL", "")
+    if not address:
+        pytest.skip("this Kafka has no SASL listener (TYPEDRPC_KAFKA_SASL is not set)")
+    return address

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from typedrpc.balance import Balance
@@ -15,6 +16,8 @@ from typedrpc.options import Key, served_call
 from typedrpc.reply_inbox import ReplyInbox
 from typedrpc.transport import Record, Transport, TransportError
 from typedrpc.wire import Header, reply_headers
+
+_LAST_REPLIES = 0.25  # seconds; a handler of this process may have answered just now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +84,11 @@ class Calls:
         self._end_wait_for_ready(None)
 
     async def stop(self) -> None:
-        """Ends what is pending with UNAVAILABLE."""
+        """Ends what is pending with UNAVAILABLE, after a moment for replies that are on their way."""
         self._stopped = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_REPLIES):
+                await self.dispatcher.wait_empty()
         self._end_wait_for_ready(TransportError("this Rpc was stopped"))
         self.dispatcher.fail_all(_stopped)
         for waiting in self._waiting:

@@ -144,6 +144,12 @@ class Dispatcher(Generic[T]):
         for pending in list(self._pending.values()):
             self.fail(pending, error())
 
+    async def wait_empty(self) -> None:
+        """Until no call waits."""
+        while self._pending:
+            await asyncio.wait([p.future for p in self._pending.values()])
+            await asyncio.sleep(0)  # the callers close their calls
+
     def stop(self) -> None:
         """Stops the timer; `fail_all` comes first."""
         self._deadlines.stop()

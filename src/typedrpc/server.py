@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 
 from typedrpc.config import Limits
 from typedrpc.execution import Execution, Job
@@ -88,6 +89,9 @@ class Server:
     async def drain(self) -> None:
         """Lets running handlers finish; after `drain_timeout` they are cancelled and answered UNAVAILABLE."""
         await self._execution.drain(self._limits.drain_timeout)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_WAIT):
+                await self._all_answered.wait()
 
     # GroupListener
 

@@ -1,7 +1,8 @@
 # What this project uses of aiokafka, which has no types of its own.
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .abc import ConsumerRebalanceListener as ConsumerRebalanceListener
 from .structs import ConsumerRecord as ConsumerRecord
 from .structs import RecordMetadata as RecordMetadata
 
@@ -47,10 +48,6 @@ class AIOKafkaProducer:
         timestamp_ms: int | None = None,
         headers: Sequence[tuple[str, bytes | None]] | None = None,
     ) -> RecordMetadata: ...
-
-class ConsumerRebalanceListener:
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None: ...
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None: ...
 
 class AIOKafkaConsumer:
     def __init__(self, *topics: str, **settings: Any) -> None: ...

@@ -41,8 +41,10 @@ class BridgedTransport(MemoryTransport):
     async def stop(self) -> None:
         """Forgets the broker."""
         await asyncio.gather(*self._publishing, return_exceptions=True)
+        subscribers: Any = self._broker._subscribers  # pyright: ignore  # there is no public way to take one back
         for subscriber in self._read_here.values():
             await subscriber.stop()
+            subscribers.discard(subscriber)  # held weakly, yet in cycles: the broker would still start it
         self._read_here.clear()
 
     def send(

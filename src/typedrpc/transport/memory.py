@@ -183,8 +183,9 @@ class _Group:
 
     def leave(self, member: _Member) -> None:
         if member in self._members:
-            self._revoke()
             self._members.remove(member)
+            member.positions.clear()  # as with Kafka: who leaves is not asked what to commit
+            self._revoke()
             self._assign()
 
     def commit(self, member: _Member, offsets: Mapping[TopicPartition, int]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
-from typedrpc.transport import GroupListener, Sent, TopicPartition, TopicSpec
+from typedrpc.transport import GroupListener, Sent, TopicPartition, TopicSpec, TransportError
 from typedrpc.transport.kafka.connection import Connection, connection_of, translated
 from typedrpc.transport.kafka.outbox import Outbox
 from typedrpc.transport.kafka.readers import KafkaGroupReader, KafkaReader
@@ -47,8 +47,12 @@ class KafkaTransport:
     async def start(self) -> None:
         """As `Transport.start`."""
         where = f"no connection to Kafka at {self._connection.address}"
-        async with translated(where), asyncio.timeout(self._start_timeout):
-            await self._outbox.producer()
+        try:
+            async with translated(where), asyncio.timeout(self._start_timeout):
+                await self._outbox.producer()
+        except TransportError as error:
+            refusal = await self._connection.refusal()
+            raise TransportError(f"{where}: {refusal}" if refusal else str(error)) from error
 
     async def stop(self) -> None:
         """As `Transport.stop`."""

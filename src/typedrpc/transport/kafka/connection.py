@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 
 from typedrpc.errors import UsageError
@@ -30,6 +32,7 @@ _SHARED = (
     "sasl_oauth_token_provider",
     "connections_max_idle_ms",
 )
+_REFUSAL_TIMEOUT = 2.0
 _PRODUCER = ("compression_type", "enable_idempotence")
 
 
@@ -46,6 +49,19 @@ class Connection:
         """The bootstrap servers, for messages."""
         servers = self.shared["bootstrap_servers"]
         return servers if isinstance(servers, str) else ", ".join(servers)
+
+    async def refusal(self) -> str:
+        """Why a server lets nobody in, "" where it does or none is there: aiokafka's clients only log it."""
+        settings = {n: v for n, v in self.shared.items() if n not in ("bootstrap_servers", "connections_max_idle_ms")}
+        host, port, _ = collect_hosts(self.shared["bootstrap_servers"])[0]
+        try:
+            async with asyncio.timeout(_REFUSAL_TIMEOUT):
+                (await create_conn(host, port, **settings)).close()
+        except KafkaError as error:
+            return str(error)
+        except OSError:  # also a TimeoutError
+            pass
+        return ""
 
     def client_settings(self, *, request_timeout_ms: int = 10_000) -> dict[str, Any]:
         """For every client; aiokafka's 40 s would let one blackholed broker hold all others up."""

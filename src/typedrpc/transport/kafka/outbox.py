@@ -94,13 +94,16 @@ class Outbox:
             done = 0
             try:
                 while done < len(items):
-                    done += await self._send(at, items, done)
+                    sent = await self._send(at, items, done)
+                    _settle(items[done : done + sent], None)
+                    done += sent
             except TransportError as error:
-                for item in items[done:]:
-                    item[3](item[4], error)
+                _settle(items[done:], error)
+            except Exception as error:  # noqa: BLE001  # say a key that is no bytes; later records still go
+                _settle(items[done:], TransportError(f"a record for topic {at[0]!r} cannot be written: {error!r}"))
             except BaseException:
-                for item in items[done:] + self._buffers.pop(at):
-                    item[3](item[4], TransportError("this process stopped before the record was written"))
+                stopped = TransportError("this process stopped before the record was written")
+                _settle(items[done:] + self._buffers.pop(at), stopped)
                 raise
         del self._buffers[at]
 
@@ -114,7 +117,8 @@ class Outbox:
             batch = producer.create_batch()
             after = first
             for key, value, headers, _, _ in items[first:] if first else items:
-                if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                own = headers if isinstance(headers, list) else list(headers)  # aiokafka takes nothing else
+                if batch.append(timestamp=None, key=key, value=value, headers=own) is None:
                     break
                 after += 1
             batch.close()
@@ -122,7 +126,15 @@ class Outbox:
             written = await (await producer.send_batch(batch, topic, partition=partition))
             if written.timestamp_type == 1:
                 self.clock.sample(started, time.monotonic(), written.timestamp)
-        for index in range(first, after):
-            item = items[index]
-            item[3](item[4], None)
         return after - first
+
+
+def _settle(items: Sequence[Item], error: TransportError | None) -> None:
+    """Calls each record's `sent` once; a failing one is reported and keeps no other from being called."""
+    for _, _, _, sent, token in items:
+        try:
+            sent(token, error)
+        except Exception as failure:  # noqa: BLE001  # whatever it is, the other records were written all the same
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "typedrpc: an acknowledgement's callback failed", "exception": failure}
+            )

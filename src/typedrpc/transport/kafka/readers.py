@@ -122,6 +122,8 @@ class _Listener(ConsumerRebalanceListener):
         self._listener = listener
 
     async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+        if not revoked:  # before the first assignment, or of a member that had none
+            return
         offsets = self._listener.revoked([TopicPartition(at.topic, at.partition) for at in revoked])
         try:
             async with asyncio.timeout(_COMMIT_ON_REVOKE):
