@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from typedrpc.balance import Balance
 from typedrpc.config import Limits, Topics
 from typedrpc.dispatcher import Dispatcher, Pending
 from typedrpc.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from typedrpc.in_flight import InFlight
 from typedrpc.options import Key, served_call
 from typedrpc.reply_inbox import ReplyInbox
+from typedrpc.routes import Route, Routes
 from typedrpc.transport import Record, Transport, TransportError
 from typedrpc.wire import Header, reply_headers
 
@@ -30,26 +30,6 @@ class Target:
     headers: tuple[Header, ...]
 
 
-class Route:
-    """One topic's partitions. Keyless calls within one tick of the event loop share a partition."""
-
-    def __init__(self, partitions: int) -> None:
-        self.balance = Balance(partitions)
-        self.outstanding = self.balance.outstanding
-        self._chosen = -1
-        self._loop = asyncio.get_running_loop()
-
-    def choose(self) -> int:
-        """The partition of this tick."""
-        if self._chosen < 0:
-            self._chosen = self.balance.choose()
-            self._loop.call_soon(self._end_tick)
-        return self._chosen
-
-    def _end_tick(self) -> None:
-        self._chosen = -1
-
-
 class Calls:
     """All calls of one `Rpc`. Made, started and stopped in one event loop."""
 
@@ -61,13 +41,10 @@ class Calls:
         self._topics = topics
         self._limits = limits
         self._create = create
-        self._routes: dict[str, Route] = {}
-        self._opening: dict[str, asyncio.Task[Route]] = {}
+        self._routes = Routes(transport, topics, create=create)
+        self._in_flight = InFlight(limits.max_in_flight, limits.max_in_flight_bytes)
         self._ready: asyncio.Future[None] = self.loop.create_future()
         self._stopped = False
-        self._in_flight = 0
-        self._in_flight_bytes = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
         nonce = self.dispatcher.nonce
         self._inbox = ReplyInbox(transport, self.dispatcher, topics, int(nonce[:8], 16), create=create)
         self._typed_reply = reply_headers(topics.replies, int(nonce[:8], 16) % topics.reply_partitions)
@@ -91,13 +68,7 @@ class Calls:
                 await self.dispatcher.wait_empty()
         self._end_wait_for_ready(TransportError("this Rpc was stopped"))
         self.dispatcher.fail_all(_stopped)
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_exception(_stopped())
-        opening = list(self._opening.values())
-        for task in opening:
-            task.cancel()
-        await asyncio.gather(*opening, return_exceptions=True)
+        await self._routes.stop()
         await self._inbox.stop()
         self.dispatcher.stop()
 
@@ -108,7 +79,7 @@ class Calls:
         deadline = self._deadline(timeout)
         try:
             route = self._routes.get(target.topic)
-            if route is None or self._stopped or not self._ready.done() or not self._has_room(len(body)):
+            if route is None or self._stopped or not self._ready.done() or not self._fits(len(body)):
                 route = await self._prepare(target, len(body), deadline)
         except TimeoutError:
             raise self._expired(target, timeout, sent=False) from None
@@ -116,8 +87,7 @@ class Calls:
             await self._open_plain(target, deadline, timeout)
         partition = self._partition(route, key)
         pending = self.dispatcher.open(deadline)
-        self._in_flight += 1
-        self._in_flight_bytes += len(body)
+        self._in_flight.enter(len(body))
         route.outstanding[partition] += 1
         try:
             self._send(target, partition, key, body, pending, metadata)
@@ -127,10 +97,7 @@ class Calls:
         finally:
             self.dispatcher.close(pending)
             route.outstanding[partition] -= 1
-            self._in_flight -= 1
-            self._in_flight_bytes -= len(body)
-            if self._waiting:
-                self._admit_next()
+            self._in_flight.leave(len(body))
 
     async def oneway(
         self,
@@ -213,51 +180,16 @@ class Calls:
                 await asyncio.shield(self._ready)
                 if self._stopped:
                     raise _stopped()
-                route = self._routes.get(target.topic) or await self._open_route(target.topic)
+                route = await self._routes.open(target.topic)
             except TransportError as error:
                 raise Unavailable(f"{target.name}: {error}") from error
-            while not self._has_room(size):
-                waiting: asyncio.Future[None] = self.loop.create_future()
-                self._waiting.append(waiting)
-                try:
-                    await waiting
-                finally:
-                    if waiting in self._waiting:
-                        self._waiting.remove(waiting)
-                    elif self._waiting and self._has_room(1):
-                        self._admit_next()  # this one was let in and left: the next may come
+            await self._in_flight.wait(size)
+            if self._stopped:
+                raise _stopped()
         return route
 
-    def _has_room(self, size: int) -> bool:
-        limits = self._limits
-        if size > limits.max_body:
-            return False
-        return self._in_flight < limits.max_in_flight and (
-            self._in_flight_bytes + size <= limits.max_in_flight_bytes or self._in_flight == 0
-        )
-
-    def _admit_next(self) -> None:
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(None)
-                return
-
-    async def _open_route(self, topic: str) -> Route:
-        task = self._opening.get(topic)
-        if task is None:
-            task = self._opening[topic] = self.loop.create_task(self._make_route(topic))
-            task.add_done_callback(lambda done: self._opened(topic, done))
-        return await asyncio.shield(task)
-
-    async def _make_route(self, topic: str) -> Route:
-        await self._transport.ensure_topics([self._topics.request_topic(topic)], create=self._create)
-        return Route(await self._transport.partitions_of(topic))
-
-    def _opened(self, topic: str, task: asyncio.Task[Route]) -> None:
-        del self._opening[topic]
-        if not task.cancelled() and task.exception() is None:
-            self._routes[topic] = task.result()
+    def _fits(self, size: int) -> bool:
+        return size <= self._limits.max_body and self._in_flight.has_room(size)
 
     async def _open_plain(self, target: Target, deadline: float, timeout: float) -> None:
         try:

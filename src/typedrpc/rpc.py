@@ -138,6 +138,10 @@ class Rpc:
             task = next(iter(self._late))
             try:
                 await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if not task.cancelled():
+                    raise
+                raise UsageError("ready(): this Rpc was stopped before its late services took requests") from None
             finally:
                 if task.done():
                     self._late.discard(task)
@@ -237,28 +241,35 @@ class Rpc:
     async def _start_calling(self) -> None:
         if self._state != "stopped":
             raise UsageError(f"this Rpc is {self._state} already: one start, then one stop")
-        self._to("calling")
-        try:
-            self._transport = self._make_transport()
-            self._calls = Calls(
-                self._transport,
-                topics=self._topics,
-                limits=self._limits,
-                timeout=self._timeout,
-                create=self._create_topics,
-            )
-            register(self._calls)
-            await self._transport.start()
-            await self._calls.start()
-        except BaseException:
-            await self._disconnect()
-            self._to("stopped")
-            raise
+        async with self._change():
+            self._to("calling")
+            try:
+                transport = self._transport = self._make_transport()
+                calls = self._calls = Calls(
+                    transport,
+                    topics=self._topics,
+                    limits=self._limits,
+                    timeout=self._timeout,
+                    create=self._create_topics,
+                )
+                register(calls)
+                await transport.start()
+                await calls.start()
+            except BaseException:
+                await self._disconnect()
+                self._to("stopped")
+                raise
 
     async def _start_serving(self) -> None:
         async with self._change():
+            if self._state != "calling":
+                return  # stopped while it was starting
             self._to("serving")
-            await asyncio.gather(*(self._start_server(served) for served in self._served.values()))
+            starting = (self._start_server(served) for served in self._served.values())
+            # All of them to their end: a failure must not leave another one joining a group behind a stop's back.
+            for outcome in await asyncio.gather(*starting, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
 
     async def _stop_serving(self) -> None:
         async with self._change():
@@ -299,11 +310,13 @@ class Rpc:
     async def _disconnect(self) -> None:
         calls, transport = self._calls, self._transport
         self._calls = self._transport = None
-        if calls is not None:
-            unregister(calls)
-            await calls.stop()
-        if transport is not None:
-            await transport.stop()
+        try:
+            if calls is not None:
+                unregister(calls)
+                await calls.stop()
+        finally:
+            if transport is not None:
+                await transport.stop()
 
 
 def _log_late(name: str, task: asyncio.Task[None]) -> None:

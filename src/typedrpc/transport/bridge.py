@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("typedrpc")
 
+_STOP_WAIT = 1.0  # seconds that plain subscribers get to end
+
 
 class BridgedTransport(MemoryTransport):
     """What is read here comes from the broker too; what nobody here reads goes to the broker's subscribers."""
@@ -40,6 +42,10 @@ class BridgedTransport(MemoryTransport):
 
     async def stop(self) -> None:
         """Forgets the broker."""
+        if self._publishing:
+            await asyncio.wait(self._publishing, timeout=_STOP_WAIT)
+        for publishing in self._publishing:  # a plain subscriber that still runs
+            publishing.cancel()
         await asyncio.gather(*self._publishing, return_exceptions=True)
         subscribers: Any = self._broker._subscribers  # pyright: ignore  # there is no public way to take one back
         for subscriber in self._read_here.values():
