@@ -509,3 +509,51 @@ async def test_not_found_is_an_error_like_any_other(make_rpc: Callable[..., Rpc]
     async with rpc:
         with pytest.raises(NotFound, match="gone"):
             await rpc.client(Finder).find()
+
+
+async def test_cancelling_a_call_cancels_its_handler(make_rpc: Callable[..., Rpc], unique: Unique) -> None:
+    async with running(make_rpc, unique) as (kit, notes, _):
+        task = asyncio.create_task(kit.sleep(30))
+        await notes.started.wait()
+        task.cancel()
+        assert await asyncio.wait_for(notes.lines.get(), 5) == "cancelled"
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_cancelling_a_call_cancels_the_calls_that_its_handler_makes(
+    make_rpc: Callable[..., Rpc], unique: Unique
+) -> None:
+    contract, server, notes = made(unique)
+    rpc = make_rpc()
+    inner = client(contract)
+
+    class Outer(Service, service=unique("outer")):
+        @service.method
+        async def forward(self) -> None:
+            await inner.sleep(30)
+
+    rpc.serve(server, Outer())
+    async with rpc:
+        task = asyncio.create_task(rpc.client(Outer).forward())
+        await notes.started.wait()
+        task.cancel()
+        assert await asyncio.wait_for(notes.lines.get(), 5) == "cancelled"
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_request_that_is_cancelled_while_it_is_queued_never_runs(
+    make_rpc: Callable[..., Rpc], unique: Unique
+) -> None:
+    async with running(make_rpc, unique, limits=Limits(max_concurrency=1)) as (kit, notes, _):
+        running_one = asyncio.create_task(kit.sleep(1.5))
+        await notes.started.wait()
+        queued = [asyncio.create_task(kit.sleep(0.01)) for _ in range(5)]
+        await asyncio.sleep(0.3)
+        for task in queued:
+            task.cancel()
+        await running_one
+        notes.most = 0
+        await kit.positive(1)
+        await asyncio.sleep(0.3)
+        assert notes.most == 0
+        await asyncio.gather(*queued, return_exceptions=True)

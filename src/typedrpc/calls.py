@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from typedrpc.options import Key, served_call
 from typedrpc.reply_inbox import ReplyInbox
 from typedrpc.routes import Route, Routes
 from typedrpc.transport import Record, Transport, TransportError
-from typedrpc.wire import Header, reply_headers
+from typedrpc.wire import Header, cancel_headers, reply_headers
+
+_log = logging.getLogger("typedrpc")
 
 _LAST_REPLIES = 0.25  # seconds; a handler of this process may have answered just now
 
@@ -92,6 +95,9 @@ class Calls:
         try:
             self._send(target, partition, key, body, pending, metadata)
             return await pending.future
+        except asyncio.CancelledError:
+            self._cancel(pending, target)
+            raise
         except TimeoutError:
             raise self._expired(target, timeout, sent=True) from None
         finally:
@@ -142,6 +148,12 @@ class Calls:
         if not target.plain:
             headers.append(_timeout_header(pending.deadline - self.loop.time()))
         self._transport.send(target.topic, partition, _key_bytes(key), body, headers, self._sent, (pending, target))
+
+    def _cancel(self, pending: Pending[Record], target: Target) -> None:
+        """Tells the servers that nobody waits any more; a plain FastStream handler could not be told."""
+        if not target.plain and not self._stopped:
+            headers = cancel_headers(pending.correlation_id, self._typed_reply)
+            self._transport.send(self._topics.cancels, None, None, None, headers, _ignored, None)
 
     def _sent(self, token: tuple[Pending[Record], Target], error: BaseException | None) -> None:
         if error is not None:
@@ -213,6 +225,12 @@ class Calls:
 
 def _stopped() -> Unavailable:
     return Unavailable("this Rpc was stopped while the call was pending")
+
+
+def _ignored(_token: object, error: BaseException | None) -> None:
+    """A cancel that is lost costs only the handler's time, up to its deadline."""
+    if error is not None:
+        _log.info("a cancel was not written: %s", error)
 
 
 def _written(future: asyncio.Future[None], error: BaseException | None) -> None:

@@ -20,6 +20,7 @@ class Topics:
 
     replies: str = "rpc.replies"
     plain_replies: str = "rpc.replies.plain"
+    cancels: str = "rpc.cancels"
     request_partitions: int = 12
     reply_partitions: int = 48
 
@@ -38,6 +39,10 @@ class Topics:
     def plain_reply_topic(self) -> TopicSpec:
         """One partition: a plain FastStream handler answers on any, and every client reads them all."""
         return TopicSpec(name=self.plain_replies, partitions=1, config=_SHORT_LIVED)
+
+    def cancel_topic(self) -> TopicSpec:
+        """One partition, which every server process reads."""
+        return TopicSpec(name=self.cancels, partitions=1, config=_SHORT_LIVED)
 
 
 _SHORT_LIVED = {**_LOG_APPEND, "retention.ms": "3600000", "segment.ms": "600000"}

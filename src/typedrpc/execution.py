@@ -62,7 +62,7 @@ class Job:
         self.size = size
         self.token = token
         self.task: asyncio.Task[None] | None = None
-        self.ended_by: Literal["", "deadline", "stop"] = ""
+        self.ended_by: Literal["", "caller", "deadline", "stop"] = ""
         self.call = Call(
             method.name,
             request.metadata,
@@ -81,6 +81,7 @@ class Execution:
         self._answer = answer
         self._loop = asyncio.get_running_loop()
         self._running: dict[int, Job] = {}
+        self._by_address: dict[Address, Job] = {}
         self._bytes = 0
         self._count = 0
         self._changed = asyncio.Event()
@@ -122,6 +123,13 @@ class Execution:
                 _log.warning("%d handlers did not end when cancelled", len(self._running))
             self._deadlines.stop()
 
+    def cancel(self, address: Address) -> bool:
+        """Cancels the handler of the request that asked for its reply there; True where one runs."""
+        job = self._by_address.get(address)
+        if job is not None:
+            self._cancel(job, "caller")
+        return job is not None
+
     def start(self, job: Job, body: bytes | None) -> None:
         """Runs the handler, or answers at once where the arguments are wrong."""
         method = job.method
@@ -154,6 +162,8 @@ class Execution:
         self._count += 1
         key = self._count
         self._running[key] = job
+        if job.request.reply is not None:
+            self._by_address[job.request.reply] = job
         self._bytes += job.size
         run = self._run(key, job, coroutine)
         task: asyncio.Task[None]
@@ -174,6 +184,8 @@ class Execution:
             self._succeed(job, value)
         finally:
             del self._running[key]
+            if job.request.reply is not None:
+                self._by_address.pop(job.request.reply, None)
             self._bytes -= job.size
             self._changed.set()
 
@@ -181,7 +193,7 @@ class Execution:
         job.deadline = float("inf")  # once
         self._cancel(job, "deadline")
 
-    def _cancel(self, job: Job, ended_by: Literal["deadline", "stop"]) -> None:
+    def _cancel(self, job: Job, ended_by: Literal["caller", "deadline", "stop"]) -> None:
         if job.task is not None and not job.ended_by:
             job.ended_by = ended_by
             job.task.cancel()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from typedrpc.calls import Calls
+from typedrpc.cancels import CancelInbox
 from typedrpc.client import handler_context, make_client, register, request, unregister
 from typedrpc.config import Limits, Topics
 from typedrpc.contract import contracts_of
@@ -21,6 +22,7 @@ from typedrpc.transport import Transport
 from typedrpc.transport.bridge import BridgedTransport
 from typedrpc.transport.kafka import KafkaTransport, connection_of
 from typedrpc.transport.memory import MemoryLog, MemoryTransport
+from typedrpc.wire import Address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("typedrpc")
 
 S = TypeVar("S")
+
+_HURRY = 0.05
+"""Seconds that a stop leaves handlers when it is cancelled, before it cancels them."""
 
 State = Literal["stopped", "calling", "serving", "draining"]
 
@@ -93,6 +98,7 @@ class Rpc:
         self._served: dict[str, Served] = {}
         self._served_topics: set[str] = set()
         self._servers: dict[str, Server] = {}
+        self._cancels = CancelInbox(topics, create=create_topics)
         self._late: set[asyncio.Task[None]] = set()
         self._transport: Transport | None = None
         self._calls: Calls | None = None
@@ -206,10 +212,10 @@ class Rpc:
 
         Idempotent; takes at most a few seconds more than `Limits.drain_timeout`.
         """
-        try:
-            await self._stop_serving()
-        finally:
-            async with self._change():
+        async with self._change():
+            try:
+                await self._drain()
+            finally:  # also where it is cancelled: the caller would not wait for handlers
                 if self._state != "stopped":
                     await self._disconnect()
                     self._to("stopped")
@@ -271,21 +277,33 @@ class Rpc:
                 if isinstance(outcome, BaseException):
                     raise outcome
 
+    def _cancel(self, address: Address) -> None:
+        for server in self._servers.values():
+            server.cancel(address)
+
     async def _stop_serving(self) -> None:
         async with self._change():
-            if self._state != "serving":
-                return
-            self._to("draining")
-            for task in self._late:
-                task.cancel()
-            await asyncio.gather(*self._late, return_exceptions=True)
-            self._late.clear()
-            servers = list(self._servers.values())
-            self._servers.clear()
-            try:
-                await asyncio.gather(*(server.stop_intake() for server in servers))
-            finally:
-                await asyncio.gather(*(server.drain() for server in servers))
+            await self._drain()
+
+    async def _drain(self) -> None:
+        if self._state != "serving":
+            return
+        self._to("draining")
+        for task in self._late:
+            task.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
+        servers = list(self._servers.values())
+        self._servers.clear()
+        leaving = asyncio.gather(*(server.stop_intake() for server in servers))
+        try:
+            await asyncio.shield(leaving)  # takes a few seconds at most; the others in the group wait for it
+            await asyncio.gather(*(server.drain() for server in servers))
+        except asyncio.CancelledError:
+            await leaving
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HURRY):
+                    await asyncio.gather(*(server.drain() for server in servers))
+            raise
 
     async def _start_server(self, served: Served) -> None:
         transport, calls = self._transport, self._calls
@@ -297,6 +315,7 @@ class Rpc:
             served, transport, self._limits, refused_topics=self._served_topics, context=handler_context(calls)
         )
         self._servers[served.name] = server
+        await self._cancels.start(transport, self._cancel)
         await server.start()
 
     def _make_transport(self) -> Transport:

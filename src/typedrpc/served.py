@@ -82,6 +82,7 @@ class Served:
         self.instance = instance
         self.malformed = 0
         self.expired = 0
+        self.cancelled = 0
         self.unsent = 0
         cls = type(instance)
         own = service_spec(cls).methods

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 
+from typedrpc.cancels import Cancelled
 from typedrpc.config import Limits
 from typedrpc.execution import Execution, Job
 from typedrpc.offsets import Offsets
@@ -50,6 +51,7 @@ class Server:
         self._tasks: list[asyncio.Task[None]] = []
         self._reader: GroupReader | None = None
         self._execution = Execution(served, limits, context, self._answer)
+        self._cancelled = Cancelled()
         self._warned: set[str] = set()
         self._unanswered = 0
         self._all_answered = asyncio.Event()
@@ -85,6 +87,11 @@ class Server:
             _log.warning("%s: not committed before leaving; these requests run again", self._served.name)
         await self._reader.close()
         self._reader = None
+
+    def cancel(self, address: Address) -> None:
+        """Stops the handler of that request, or skips the request where it is still queued."""
+        if not self._execution.cancel(address):
+            self._cancelled.add(address, self._loop.time())
 
     async def drain(self) -> None:
         """Lets running handlers finish; after `drain_timeout` they are cancelled and answered UNAVAILABLE."""
@@ -156,6 +163,10 @@ class Server:
             method = self._served.find(request, record.topic)
             if method is None:
                 self._finish(token)  # another service's, on a shared topic
+                return
+            if self._cancelled and request.reply and self._cancelled.take(request.reply, self._loop.time()):
+                self._served.cancelled += 1
+                self._finish(token)
                 return
             left = self._time_left(record, request)
             if left is not None and left <= 0:

@@ -119,6 +119,18 @@ def response_headers(
     ]
 
 
+def cancel_headers(correlation_id: bytes, reply: Sequence[Header]) -> list[Header]:
+    """Those of a cancel: the address of its request, and nothing else; it has no body."""
+    return [("correlation_id", correlation_id), *reply, _PROTOCOL_HEADER]
+
+
+def parse_cancel(headers: WireHeaders) -> Address | None:
+    """The address of the request to cancel; None for a record that is no cancel."""
+    if len(headers) > MAX_HEADERS:
+        return None
+    return _address(dict(headers[::-1]))[0]
+
+
 def parse_request(headers: WireHeaders) -> Request:
     """Raises Malformed. Null and non-UTF-8 values of unknown headers are left out; of known ones they are refused."""
     found = dict(headers[::-1])
