@@ -22,7 +22,7 @@ except ImportError:  # pragma: no cover  # the extra is installed where the test
 
 _log = logging.getLogger("typedrpc")
 
-app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+app: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 
 @app.callback()

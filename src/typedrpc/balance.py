@@ -13,7 +13,7 @@ class Balance:
     __slots__ = ("_next", "outstanding")
 
     def __init__(self, partitions: int) -> None:
-        self.outstanding = [0] * partitions
+        self.outstanding: list[int] = [0] * partitions
         self._next = 0
 
     def choose(self) -> int:

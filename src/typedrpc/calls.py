@@ -39,7 +39,7 @@ class Calls:
     def __init__(self, transport: Transport, *, topics: Topics, limits: Limits, timeout: float, create: bool) -> None:
         self.timeout = timeout
         self.dispatcher: Dispatcher[Record] = Dispatcher()
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._transport = transport
         self._topics = topics
         self._limits = limits

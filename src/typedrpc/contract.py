@@ -133,7 +133,7 @@ class _Service:
         return decorate if fn is None else decorate(fn)
 
 
-service = _Service()
+service: _Service = _Service()
 """Decorates: `@service.method` a method, `@service` a class that is not derived from `Service`."""
 
 

@@ -34,7 +34,7 @@ class Deadlines(Generic[K, D]):
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._not_before = 0.0
-        self.next = float("inf")
+        self.next: float = float("inf")
 
     def watch(self, deadline: float) -> None:
         """To be called with each item's deadline, after the item is in `items`."""
@@ -55,7 +55,8 @@ class Deadlines(Generic[K, D]):
         self._timer = self._loop.call_at(max(deadline, self._not_before), self._sweep)
 
     def _sweep(self) -> None:
-        self._timer, self.next = None, float("inf")
+        self._timer = None
+        self.next = float("inf")
         started = self._loop.time()
         earliest = float("inf")
         due: list[tuple[K, D]] = []
@@ -78,9 +79,9 @@ class Pending(Generic[T]):
     __slots__ = ("correlation_id", "deadline", "future")
 
     def __init__(self, correlation_id: bytes, deadline: float, future: asyncio.Future[T]) -> None:
-        self.correlation_id = correlation_id
-        self.deadline = deadline
-        self.future = future
+        self.correlation_id: bytes = correlation_id
+        self.deadline: float = deadline
+        self.future: asyncio.Future[T] = future
 
 
 class Dispatcher(Generic[T]):
@@ -91,9 +92,9 @@ class Dispatcher(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self.nonce = secrets.token_hex(16).encode()
-        self.late = 0
-        self.foreign = 0
+        self.nonce: bytes = secrets.token_hex(16).encode()
+        self.late: int = 0
+        self.foreign: int = 0
         self._loop = asyncio.get_running_loop()
         self._pending: dict[bytes, Pending[T]] = {}
         self._deadlines = Deadlines(self._pending, self._expire)

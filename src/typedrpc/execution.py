@@ -54,16 +54,16 @@ class Job:
         size: int,
         token: Any,
     ) -> None:
-        self.method = method
-        self.request = request
-        self.received = received
-        self.deadline = deadline
-        self.queue_ms = queue_ms
-        self.size = size
-        self.token = token
+        self.method: ServedMethod = method
+        self.request: Request = request
+        self.received: float = received
+        self.deadline: float = deadline
+        self.queue_ms: int = queue_ms
+        self.size: int = size
+        self.token: Any = token
         self.task: asyncio.Task[None] | None = None
         self.ended_by: Literal["", "caller", "deadline", "stop"] = ""
-        self.call = Call(
+        self.call: Call = Call(
             method.name,
             request.metadata,
             None if deadline == float("inf") else deadline,

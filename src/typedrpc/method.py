@@ -90,9 +90,9 @@ class _Bound(Generic[P]):
         self._spec = spec
         self._caller = caller
         self._options = options
-        self.__name__ = spec.fn.__name__
-        self.__doc__ = spec.fn.__doc__
-        self.__signature__ = spec.signature
+        self.__name__: str = spec.fn.__name__
+        self.__doc__: str | None = spec.fn.__doc__
+        self.__signature__: inspect.Signature = spec.signature
 
     def with_options(
         self,

@@ -14,7 +14,7 @@ class Offsets:
     __slots__ = ("_ahead", "_jumps", "_seen", "committable")
 
     def __init__(self, first: int) -> None:
-        self.committable = first
+        self.committable: int = first
         self._seen = first  # the next offset expected to be seen
         self._ahead: set[int] = set()  # finished, behind something unfinished
         self._jumps: dict[int, int] = {}  # first missing offset → the one after the gap

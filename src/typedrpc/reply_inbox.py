@@ -23,7 +23,7 @@ class ReplyInbox:
     def __init__(
         self, transport: Transport, dispatcher: Dispatcher[Record], topics: Topics, seed: int, *, create: bool
     ) -> None:
-        self.plain_open = False
+        self.plain_open: bool = False
         self._transport = transport
         self._dispatcher = dispatcher
         self._topics = topics

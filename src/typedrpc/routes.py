@@ -15,7 +15,7 @@ class Route:
 
     def __init__(self, partitions: int) -> None:
         self._balance = Balance(partitions)
-        self.outstanding = self._balance.outstanding
+        self.outstanding: list[int] = self._balance.outstanding
         self._chosen = -1
         self._loop = asyncio.get_running_loop()
 

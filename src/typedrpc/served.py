@@ -22,18 +22,18 @@ class ServedMethod:
     """One method of a server object: its function, and its codecs by the contract's types."""
 
     def __init__(self, service: str, spec: MethodSpec, fn: Callable[..., Any], cls: type[Any]) -> None:
-        self.name = f"{service}/{spec.name}"
+        self.name: str = f"{service}/{spec.name}"
         self.fn: Callable[..., Coroutine[Any, Any, Any]] = fn
-        self.wants_call = spec.wants_call
-        self.oneway = spec.oneway
-        self.never_suspends = _never_suspends(fn)
+        self.wants_call: bool = spec.wants_call
+        self.oneway: bool = spec.oneway
+        self.never_suspends: bool = _never_suspends(fn)
         signature = spec.signature if spec.codec else close_types(spec.signature, cls, None)
         self.codec: MethodCodec = spec.codec or method_codec(spec.name, signature, f"{cls.__qualname__}.{spec.name}")
-        self.errors = spec.errors or _NO_ERRORS
-        self.declared = spec.raises
+        self.errors: ErrorCodec = spec.errors or _NO_ERRORS
+        self.declared: tuple[type[RpcError], ...] = spec.raises
         parameters = list(signature.parameters.values())
         self._parameter = parameters[0] if len(parameters) == 1 else None
-        self.takes_plain = len(parameters) <= 1
+        self.takes_plain: bool = len(parameters) <= 1
         self._bare = BareCodec(self._parameter.annotation) if self._parameter else None
         self._bare_reply = BareCodec(signature.return_annotation) if self.takes_plain else None
 
@@ -78,19 +78,21 @@ class Served:
 
     def __init__(self, contract: type[Any], instance: object) -> None:
         spec = service_spec(contract)
-        self.name = spec.name
-        self.instance = instance
-        self.malformed = 0
-        self.expired = 0
-        self.cancelled = 0
-        self.unsent = 0
+        self.name: str = spec.name
+        self.instance: object = instance
+        self.malformed: int = 0
+        self.expired: int = 0
+        self.cancelled: int = 0
+        self.unsent: int = 0
         cls = type(instance)
         own = service_spec(cls).methods
         self._methods = {
             m.name: ServedMethod(spec.name, own.get(n, m), own.get(n, m).fn, cls) for n, m in spec.methods.items()
         }
-        self.topics = {spec.topic_of(m) for m in spec.methods.values()} or {spec.topic or spec.name}
-        self.at_most_once = {spec.topic_of(m) for m in spec.methods.values() if spec.delivery_of(m) == "at_most_once"}
+        self.topics: set[str] = {spec.topic_of(m) for m in spec.methods.values()} or {spec.topic or spec.name}
+        self.at_most_once: set[str] = {
+            spec.topic_of(m) for m in spec.methods.values() if spec.delivery_of(m) == "at_most_once"
+        }
         self._plain = _plain_methods(spec, self._methods)
 
     def find(self, request: Request, topic: str) -> ServedMethod | None:

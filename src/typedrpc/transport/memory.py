@@ -103,7 +103,7 @@ class MemoryLog:
 
 class _Partition:
     def __init__(self) -> None:
-        self.first = 0
+        self.first: int = 0
         self.records: list[MemoryRecord] = []
 
     @property
@@ -120,8 +120,8 @@ class _Reader:
     """Reads from its positions; the group's member is one whose positions the group sets."""
 
     def __init__(self, log: MemoryLog, positions: dict[TopicPartition, int]) -> None:
-        self.positions = positions
-        self.wake = asyncio.Event()
+        self.positions: dict[TopicPartition, int] = positions
+        self.wake: asyncio.Event = asyncio.Event()
         self._log = log
         log.attach(self)
 
@@ -154,8 +154,8 @@ class _Reader:
 class _Member(_Reader):
     def __init__(self, log: MemoryLog, group: _Group, topics: Sequence[str], listener: GroupListener) -> None:
         super().__init__(log, {})
-        self.topics = topics
-        self.listener = listener
+        self.topics: Sequence[str] = topics
+        self.listener: GroupListener = listener
         self._group = group
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -213,7 +213,7 @@ class MemoryTransport:
     """A connection to a `MemoryLog`."""
 
     def __init__(self, log: MemoryLog | None = None) -> None:
-        self.log = log or MemoryLog()
+        self.log: MemoryLog = log or MemoryLog()
         self._next = 0
 
     async def start(self) -> None:

@@ -48,7 +48,7 @@ class Outbox:
     """
 
     def __init__(self, start: Callable[[], Awaitable[AIOKafkaProducer]]) -> None:
-        self.clock = Clock()
+        self.clock: Clock = Clock()
         self._start = start
         self._starting = asyncio.Lock()
         self._producer: AIOKafkaProducer | None = None
