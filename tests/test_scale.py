@@ -101,9 +101,10 @@ async def test_100_000_calls_to_nobody_end_at_their_deadline_and_leave_nothing_p
     async def worker() -> None:
         for number in numbers:
             started = loop.time()
-            with pytest.raises(DeadlineExceeded):
+            try:
                 await nobody.ask(number)
-            late.append(loop.time() - started - 1)
+            except DeadlineExceeded:
+                late.append(loop.time() - started - 1)
 
     async with rpc:
         await asyncio.gather(*(worker() for _ in range(5_000)))

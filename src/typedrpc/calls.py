@@ -176,7 +176,7 @@ class Calls:
         if not sent:
             return DeadlineExceeded(f"{target.name}: the request could not be sent within {timeout:g} s")
         return DeadlineExceeded(
-            f"{target.name}: no reply within {timeout:g} s; is the service running, and reading topic {target.topic!r}?"
+            f"{target.name}: no reply within {timeout:g} s: the handler took longer, or nobody serves {target.topic!r}"
         )
 
     # The rare ways: not ready yet, a topic not seen before, or too many calls at once.

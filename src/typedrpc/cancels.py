@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from typedrpc.config import Topics
-from typedrpc.transport import Reader, Record, TopicPartition, Transport, TransportError
+from typedrpc.reading import Reading
+from typedrpc.transport import Record, Transport
 from typedrpc.wire import Address, parse_cancel
 
-_log = logging.getLogger("typedrpc")
-
-_PAUSE = 0.5  # seconds between two attempts to open a broken reader again
 _KEPT = 10_000
 _KEPT_FOR = 60.0  # seconds that a cancel waits for a request that is still queued
 
@@ -45,7 +42,7 @@ class CancelInbox:
         self._topic = topics.cancel_topic()
         self._create = create
         self._starting: asyncio.Task[None] | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: Reading | None = None
 
     async def start(self, transport: Transport, cancel: Callable[[Address], None]) -> None:
         """Reads from now on, once however often it is called. Raises TransportError."""
@@ -55,46 +52,23 @@ class CancelInbox:
 
     async def stop(self) -> None:
         """Stops reading."""
-        for task in (self._starting, self._reading):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        if self._reading is not None:
+            await self._reading.stop()
         self._starting = self._reading = None
 
     async def _start(self, transport: Transport, cancel: Callable[[Address], None]) -> None:
         await transport.ensure_topics([self._topic], create=self._create)
-        reader = await self._open(transport)
-        self._reading = asyncio.create_task(self._run(transport, reader, cancel), name="typedrpc cancels")
+        partitions = range(await transport.partitions_of(self._topic.name))
 
-    async def _open(self, transport: Transport) -> Reader:
-        count = await transport.partitions_of(self._topic.name)
-        return await transport.open_reader([TopicPartition(self._topic.name, p) for p in range(count)])
+        def take(records: Sequence[Record]) -> None:
+            for record in records:
+                address = parse_cancel(record.headers)
+                if address is not None:
+                    cancel(address)
 
-    async def _run(self, transport: Transport, reader: Reader, cancel: Callable[[Address], None]) -> None:
-        while True:
-            try:
-                while True:
-                    _take(await reader.fetch(), cancel)
-                    await asyncio.sleep(0)
-            except TransportError as error:
-                _log.warning("cancels cannot be read, handlers run on to their deadlines: %s", error)
-            except Exception:  # noqa: BLE001  # whatever it was, the loop must go on
-                _log.exception("cancels cannot be read, handlers run on to their deadlines")
-            finally:
-                await reader.close()
-            reader = await self._reopen(transport)
-
-    async def _reopen(self, transport: Transport) -> Reader:
-        while True:
-            await asyncio.sleep(_PAUSE)
-            try:
-                return await self._open(transport)
-            except TransportError as error:
-                _log.warning("cancels cannot be read yet: %s", error)
-
-
-def _take(records: Sequence[Record], cancel: Callable[[Address], None]) -> None:
-    for record in records:
-        address = parse_cancel(record.headers)
-        if address is not None:
-            cancel(address)
+        # A cancel that is missed costs a handler's time, up to its deadline.
+        self._reading = Reading(transport, self._topic.name, partitions, take, lambda: None)
+        await self._reading.start()

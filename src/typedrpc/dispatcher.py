@@ -18,14 +18,16 @@ T = TypeVar("T")
 
 _TICK = 0.02
 """Seconds between two sweeps at least; how late a deadline may fire."""
+_LATEST = 0.25
+"""Seconds between two sweeps at most, where something expires: how late a deadline may fire among many calls."""
 
 
 class Deadlines(Generic[K, D]):
     """Calls `expire(key, item)` soon after the item's deadline (loop.time(), seconds), if it is still in `items`.
 
     One timer for all. A sweep looks at every item, and the next one waits for the earliest deadline that it met: with
-    like time-outs that is a sweep per time-out, not per call. Where calls expire all the time, a sweep takes at most
-    a tenth of the loop.
+    like time-outs that is a sweep per time-out, not per call. Where calls expire all the time, looking
+    takes about a tenth of the loop.
     """
 
     def __init__(self, items: dict[K, D], expire: Callable[[K, D], None]) -> None:
@@ -65,10 +67,10 @@ class Deadlines(Generic[K, D]):
                 due.append((key, item))
             elif item.deadline < earliest:
                 earliest = item.deadline
+        looked = self._loop.time() - started
         for key, item in due:
             self._expire(key, item)
-        took = self._loop.time() - started
-        self._not_before = self._loop.time() + max(_TICK, 10 * took)
+        self._not_before = self._loop.time() + min(max(_TICK, 10 * looked), _LATEST)
         if earliest < self.next:
             self._arm(earliest)
 

@@ -135,7 +135,7 @@ class Execution:
         method = job.method
         try:
             positional, named = method.load(job.request, body)
-        except RpcError as error:
+        except Exception as error:  # noqa: BLE001  # a validator may raise anything
             self._fail(job, error)
             return
         context = self._context.copy()

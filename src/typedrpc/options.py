@@ -47,6 +47,8 @@ class CallOptions:
 
     def __post_init__(self) -> None:
         check_timeout(self.timeout)
+        if self.key is not None and not isinstance(self.key, str | bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"key={self.key!r}: a key is text or bytes")
 
     def over(self, low: CallOptions) -> CallOptions:
         """These options where given, `low` elsewhere; metadata is merged."""

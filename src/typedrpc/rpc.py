@@ -293,7 +293,6 @@ class Rpc:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
         servers = list(self._servers.values())
-        self._servers.clear()
         leaving = asyncio.gather(*(server.stop_intake() for server in servers))
         try:
             await asyncio.shield(leaving)  # takes a few seconds at most; the others in the group wait for it
@@ -304,6 +303,9 @@ class Rpc:
                 async with asyncio.timeout(_HURRY):
                     await asyncio.gather(*(server.drain() for server in servers))
             raise
+        finally:
+            self._servers.clear()
+            await self._cancels.stop()
 
     async def _start_server(self, served: Served) -> None:
         transport, calls = self._transport, self._calls

@@ -108,12 +108,13 @@ class Served:
                 return method
         elif topic != self.name:
             return None
-        raise Malformed(f"{_shown(request)} is not served here", request.reply, Status.UNIMPLEMENTED)
+        detail = f": {request.service[:100]!r}/{request.method[:100]!r}"
+        raise Malformed("this method is not served here", request.reply, Status.UNIMPLEMENTED, detail)
 
     def refusal(self, error: Malformed) -> tuple[list[Header], bytes]:
         """The reply to a record that is no request; its text says why."""
         from_status = _NO_ERRORS.load(error.status, None)
-        from_status.__dict__["message"] = f"{self.name}: {error.cause}"
+        from_status.__dict__["message"] = f"{self.name}: {error}"
         return _error(error.reply.correlation_id if error.reply else b"", from_status)
 
     def too_large(self, size: int, most: int, reply: Address | None) -> Malformed:
@@ -139,11 +140,6 @@ def _error(correlation_id: bytes, error: RpcError) -> tuple[list[Header], bytes]
         raise ReplyError(f"{error!r} is no built-in error")
     status, body = dumped
     return response_headers(correlation_id, status, 0, 0), body
-
-
-def _shown(request: Request) -> str:
-    """A stranger's names, cut, for a message."""
-    return f"{request.service[:100]!r}/{request.method[:100]!r}"
 
 
 _SUSPENDS = {"GET_AWAITABLE", "SEND", "YIELD_VALUE", "GET_ANEXT", "BEFORE_ASYNC_WITH", "YIELD_FROM"}

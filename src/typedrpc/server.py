@@ -104,7 +104,7 @@ class Server:
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Trackers begin anew: the group may have read on elsewhere meanwhile."""
-        self._offsets = {}
+        self._offsets = {}  # a new object: what was fetched before is no longer ours
         self._committed = {}
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -131,18 +131,21 @@ class Server:
 
     async def _rejoin(self) -> GroupReader:
         while True:
+            await asyncio.sleep(_PAUSE)
             try:
                 return await self._join()
             except TransportError as error:
                 _log.warning("%s: %s", self._served.name, error)
-                await asyncio.sleep(_PAUSE)
 
     async def _take(self, reader: GroupReader, records: Sequence[Record]) -> None:
+        assignment = self._offsets
         if records and self._served.at_most_once:
             await self._commit_first(reader, records)
         for record in records:
             if self._execution.full:
                 await self._execution.wait_for_room()
+            if self._offsets is not assignment:
+                return  # the rest is read again, here or elsewhere, from what was committed
             at = TopicPartition(record.topic, record.partition)
             offsets = self._offsets.get(at)
             if offsets is None:
@@ -159,7 +162,8 @@ class Server:
     def _admit(self, record: Record, token: Token) -> None:
         try:
             request = parse_request(record.headers)
-            self._check_reply(request.reply)
+            if request.reply is not None and not self._may_answer(request.reply):
+                raise Malformed("reply_to names a topic where no reply may go", request.reply)
             method = self._served.find(request, record.topic)
             if method is None:
                 self._finish(token)  # another service's, on a shared topic
@@ -188,6 +192,9 @@ class Server:
             self._execution.start(job, record.value)
         except Malformed as error:
             self._refuse(record, error, token)
+        except Exception:  # noqa: BLE001  # a record that nobody foresaw must not be met for ever
+            _log.exception("%s: a request could not be taken, it is skipped", self._served.name)
+            self._finish(token)
 
     def _time_left(self, record: Record, request: Request) -> float | None:
         """Milliseconds to the deadline, None where there is none.
@@ -210,17 +217,16 @@ class Server:
         else:
             self._answer(request.reply, *method.deadline_exceeded(request.reply.correlation_id), token)
 
-    def _check_reply(self, reply: Address | None) -> None:
-        if reply is not None and (reply.topic.startswith("__") or reply.topic in self._refused_topics):
-            raise Malformed(f"reply_to names the topic {reply.topic!r}, where no reply may go")
+    def _may_answer(self, reply: Address) -> bool:
+        return not reply.topic.startswith("__") and reply.topic not in self._refused_topics
 
     def _refuse(self, record: Record, error: Malformed, token: Token) -> None:
         self._served.malformed += 1
-        if error.cause not in self._warned and len(self._warned) < 1000:
+        if error.cause not in self._warned:
             self._warned.add(error.cause)
             where = f"{record.topic}[{record.partition}] at offset {record.offset}"
-            _log.warning("%s: a record that is no request, %s: %s; logged once", self._served.name, where, error.cause)
-        if error.reply is None:
+            _log.warning("%s: a record that is no request, %s: %s; logged once", self._served.name, where, error)
+        if error.reply is None or not self._may_answer(error.reply):
             self._finish(token)
         else:
             self._answer(error.reply, *self._served.refusal(error), token)

@@ -61,13 +61,18 @@ class Response(NamedTuple):
 
 
 class Malformed(Exception):
-    """A record that is no request. `reply` is where that can be answered, if anywhere; `cause` is fit for a log."""
+    """A record that is no request. `reply` is where that can be answered, if anywhere.
 
-    def __init__(self, cause: str, reply: Address | None = None, status: Status = Status.INVALID_ARGUMENT) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.reply = reply
-        self.status = status
+    `cause` is one of a few texts, for counting and for a log that says each once; `detail` may hold a stranger's words.
+    """
+
+    def __init__(
+        self, cause: str, reply: Address | None = None, status: Status = Status.INVALID_ARGUMENT, detail: str = ""
+    ) -> None:
+        super().__init__(cause + detail)
+        self.cause: str = cause
+        self.reply: Address | None = reply
+        self.status: Status = status
 
 
 def method_headers(service: str, method: str) -> tuple[Header, ...]:
@@ -144,7 +149,8 @@ def parse_request(headers: WireHeaders) -> Request:
     if protocol is None:
         return Request(True, "", "", correlation_id, reply, None, content_type, _metadata(found))
     if protocol != PROTOCOL:
-        raise Malformed(f"rpc-protocol {protocol[:16]!r} is not spoken here, only 1", reply, Status.UNIMPLEMENTED)
+        detail = f": {protocol[:16]!r}"
+        raise Malformed("this rpc-protocol is not spoken here, only 1", reply, Status.UNIMPLEMENTED, detail)
     service, slash, method = (_text(found.pop("rpc-method", None)) or "").partition("/")
     if not (service and slash and method):
         raise Malformed("rpc-method is missing or not service/method", reply)

@@ -188,6 +188,10 @@ class _Group:
             self._revoke()
             self._assign()
 
+    def committed(self, partition: TopicPartition) -> int:
+        """Where the group's next reader of the partition begins."""
+        return self._committed.get(partition, 0)
+
     def commit(self, member: _Member, offsets: Mapping[TopicPartition, int]) -> None:
         self._committed.update({at: offset for at, offset in offsets.items() if at in member.positions})
 
@@ -203,7 +207,7 @@ class _Group:
             members = [m for m in self._members if topic in m.topics]
             for p in range(self._log.partition_count(topic) or 0):
                 at = TopicPartition(topic, p)
-                members[p % len(members)].positions[at] = self._committed.get(at, 0)
+                members[p % len(members)].positions[at] = self.committed(at)
         for member in self._members:
             member.listener.assigned(list(member.positions))
             member.wake.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any, Self
@@ -20,22 +21,72 @@ _log = logging.getLogger("typedrpc")
 _POLL_MS = 1000
 _COMMIT_ON_REVOKE = 1.0  # seconds; the whole group waits for it
 _STOP_TIMEOUT = 5.0
+_CAREFUL = 2.0  # seconds of reading record by record after one that could not be decoded
+_CAREFUL_PAUSE = 0.005
 _NEVER_MS = 24 * 3600 * 1000  # a full server does not fetch, and is alive all the same
 
 
 class _Reader:
-    def __init__(self, consumer: AIOKafkaConsumer, name: str) -> None:
+    """`after` holds the offset after the last record handed over of each partition, or where reading began."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, name: str, after: dict[Any, int]) -> None:
         self._consumer = consumer
         self._name = name
+        self._after = after
+        self._careful_until = 0.0
+        self._warned = False
         self._closed = False
 
     async def fetch(self) -> Sequence[Record]:
         """As `Reader.fetch`."""
         async with translated(self._name):
-            found: Mapping[Any, list[Any]] = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=CHUNK)
+            if self._careful_until and time.monotonic() < self._careful_until:
+                return await self._fetch_carefully()
+            try:
+                found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=CHUNK)
+            except UnicodeDecodeError:
+                await self._rewind()
+                return await self._fetch_carefully()
+        for at, records in found.items():
+            self._after[at] = records[-1].offset + 1
         if len(found) == 1:
             return next(iter(found.values()))
         return list(chain.from_iterable(found.values()))
+
+    async def _rewind(self) -> None:
+        """Undoes a `getmany` that raised: it had moved on past records that it did not hand over."""
+        self._careful_until = time.monotonic() + _CAREFUL
+        for at in self._consumer.assignment():
+            after = self._after.get(at)
+            if after is None:
+                after = await self._consumer.committed(at)
+            if after is None:
+                after = (await self._consumer.beginning_offsets([at]))[at]
+            self._consumer.seek(at, after)
+
+    async def _fetch_carefully(self) -> Sequence[Record]:
+        """One record of each partition at most, so that one that aiokafka cannot decode, for its header's name is no
+        UTF-8, stands alone. It is skipped, with what follows it in its batch: that can never be decoded either.
+        """
+        found: list[Record] = []
+        for at in self._consumer.assignment():
+            try:
+                records = await self._consumer.getmany(at, timeout_ms=0, max_records=1)
+            except UnicodeDecodeError as error:
+                offset = await self._consumer.position(at)
+                self._consumer.seek(at, offset + 1)
+                self._after[at] = offset + 1
+                self._careful_until = time.monotonic() + _CAREFUL
+                if not self._warned:
+                    _log.warning("%s: skipped %s at offset %d; logged once: %s", self._name, at, offset, error)
+                    self._warned = True
+                continue
+            for record in records.get(at, ()):
+                self._after[at] = record.offset + 1
+                found.append(record)
+        if not found:
+            await asyncio.sleep(_CAREFUL_PAUSE)
+        return found
 
     async def close(self) -> None:
         """As `Reader.close`."""
@@ -72,7 +123,7 @@ class KafkaReader(_Reader):
             consumer.assign(own)  # stop() of a consumer that has nothing assigned raises CancelledError
             await _stop(consumer)
             raise
-        return cls(consumer, name)
+        return cls(consumer, name, dict(ends))
 
 
 class KafkaGroupReader(_Reader):
@@ -101,7 +152,8 @@ class KafkaGroupReader(_Reader):
             rebalance_timeout_ms=6000,
             max_poll_interval_ms=_NEVER_MS,
         )
-        consumer.subscribe(list(topics), listener=_Listener(consumer, listener))
+        after: dict[Any, int] = {}
+        consumer.subscribe(list(topics), listener=_Listener(consumer, listener, after))
         name = f"group {group!r} at {connection.address}"
         try:
             async with translated(name), asyncio.timeout(timeout):
@@ -109,7 +161,7 @@ class KafkaGroupReader(_Reader):
         except BaseException:
             await _stop(consumer)
             raise
-        return cls(consumer, name)
+        return cls(consumer, name, after)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """As `GroupReader.commit`."""
@@ -117,9 +169,10 @@ class KafkaGroupReader(_Reader):
 
 
 class _Listener(ConsumerRebalanceListener):
-    def __init__(self, consumer: AIOKafkaConsumer, listener: GroupListener) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, listener: GroupListener, after: dict[Any, int]) -> None:
         self._consumer = consumer
         self._listener = listener
+        self._after = after
 
     async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
         if not revoked:  # before the first assignment, or of a member that had none
@@ -132,6 +185,7 @@ class _Listener(ConsumerRebalanceListener):
             _log.warning("not committed while partitions were given up, these requests run again: %r", error)
 
     async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
+        self._after.clear()  # others may have read on meanwhile
         self._listener.assigned([TopicPartition(at.topic, at.partition) for at in assigned])
 
 

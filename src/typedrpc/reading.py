@@ -1,0 +1,70 @@
+"""Reads partitions by itself for as long as it is started, and opens them again where reading breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from typedrpc.transport import Reader, Record, TopicPartition, Transport, TransportError
+
+_log = logging.getLogger("typedrpc")
+
+_PAUSE = 0.2  # seconds between two attempts to open the partitions again
+
+
+class Reading:
+    """Gives each chunk of records to `take`; `broken` is called where records may have been missed."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        topic: str,
+        partitions: Sequence[int],
+        take: Callable[[Sequence[Record]], None],
+        broken: Callable[[], None],
+    ) -> None:
+        self._transport = transport
+        self._topic = topic
+        self._partitions = [TopicPartition(topic, p) for p in partitions]
+        self._take = take
+        self._broken = broken
+        self._reader: Reader | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Nothing that is written after this returns is missed. Raises TransportError."""
+        self._reader = await self._transport.open_reader(self._partitions)
+        self._task = asyncio.create_task(self._run(), name=f"typedrpc {self._topic}")
+
+    async def stop(self) -> None:
+        """Stops reading; idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._reader is not None:
+            await self._reader.close()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._read()
+            except TransportError as error:
+                _log.warning("%s cannot be read: %s", self._topic, error)
+            except Exception:  # noqa: BLE001  # whatever it was, reading must go on
+                _log.exception("%s cannot be read", self._topic)
+            self._broken()
+            await asyncio.sleep(_PAUSE)
+
+    async def _read(self) -> None:
+        """Until it breaks; the next time it opens the partitions anew."""
+        if self._reader is None:
+            self._reader = await self._transport.open_reader(self._partitions)
+        reader = self._reader
+        try:
+            while True:
+                self._take(await reader.fetch())
+                await asyncio.sleep(0)  # fetching buffered records never yields by itself
+        finally:
+            self._reader = None
+            await reader.close()
