@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from statistics import median
 from uuid import uuid4
@@ -35,7 +35,7 @@ async def make_topics(names: list[str]) -> None:
 
 
 @contextmanager
-def server(module: str, name: str) -> Iterator[None]:
+def server(module: str, name: str) -> Generator[None]:
     process = subprocess.Popen([sys.executable, "-m", module, "server", name], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""The whole of typedrpc in one file, in memory: `python examples/quickstart.py`, or with TYPEDRPC_KAFKA set, on Kafka."""
+"""The whole of typedrpc: `python examples/quickstart.py`, in memory, or on Kafka where TYPEDRPC_KAFKA is set."""
 
 import asyncio
 import os

@@ -258,7 +258,7 @@ async def test_a_deadline_ends_the_call_in_time_and_cancels_the_handler(
         await kit.sleep(0)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        with pytest.raises(DeadlineExceeded, match=r"kit-\w+/sleep: no reply within 0.5 s"):
+        with pytest.raises(DeadlineExceeded, match=r"kit-\w+/sleep: "):
             await kit.sleep.with_options(timeout=0.5)(60)
         assert 0.4 < loop.time() - started < 1.5
         assert await asyncio.wait_for(notes.lines.get(), 5) == "cancelled"

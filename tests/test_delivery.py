@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+import pytest
+
 from typedrpc import Limits, Rpc, Service, Topics, service
-from typedrpc.transport import TopicPartition
+from typedrpc.transport import Record, TopicPartition, TopicSpec, Transport
 from typedrpc.transport.memory import MemoryLog, MemoryTransport
+from typedrpc.wire import method_headers, parse_response, reply_headers
 
 
 class Quiet:
@@ -17,6 +20,12 @@ class Quiet:
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         return {}
+
+
+def transport_of(rpc: Rpc) -> Transport:
+    transport = rpc._transport  # pyright: ignore[reportPrivateUsage]  # to write records that no client would
+    assert transport is not None
+    return transport
 
 
 def log_of(rpc: Rpc) -> MemoryLog:
@@ -83,3 +92,43 @@ async def test_an_at_most_once_request_is_committed_before_its_handler_runs() ->
         await rpc.client(Once).do()
         await rpc.client(Once).do()
     assert committed == [1, 2]
+
+
+async def write_twice(rpc: Rpc, topic: str, method: str, answers: str, pause: float) -> list[Record]:
+    """One request, written twice with one id; what was answered within a while."""
+    transport = transport_of(rpc)
+    await transport.ensure_topics([TopicSpec(name=answers, partitions=1, config={})], create=True)
+    reader = await transport.open_reader([TopicPartition(answers, 0)])
+    headers = [("correlation_id", b"one-id"), *reply_headers(answers, 0), *method_headers(topic, method)]
+    for _ in range(2):
+        transport.send(topic, 0, None, b"{}", headers, lambda token, error: None, None)
+        await asyncio.sleep(pause)
+    found: list[Record] = []
+    while len(found) < 2:
+        found += await asyncio.wait_for(reader.fetch(), 10)
+    await reader.close()
+    return found
+
+
+@pytest.mark.parametrize("pause", [0.0, 1.0], ids=["while it runs", "when it was answered"])
+async def test_a_request_that_comes_again_is_answered_again_and_runs_once(
+    make_rpc: Callable[..., Rpc], unique: Callable[[str], str], pause: float
+) -> None:
+    name = unique("work")
+    runs = 0
+
+    class Work(Service, service=name):
+        @service.method
+        async def do(self) -> int:
+            nonlocal runs
+            runs += 1
+            await asyncio.sleep(0.3)
+            return runs
+
+    rpc = make_rpc()
+    rpc.serve(Work())
+    async with rpc:
+        answers = await write_twice(rpc, name, "do", unique("answers"), pause)
+    assert [a.value for a in answers] == [b"1", b"1"]
+    assert [parse_response(a.headers).status for a in answers] == ["OK", "OK"]
+    assert runs == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -91,11 +91,11 @@ class Lifespan:
     """The server's side of an ASGI lifespan."""
 
     def __init__(self, app: AsgiFastStream) -> None:
-        self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._receive: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.sent: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._receive: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self._task = asyncio.create_task(app({"type": "lifespan"}, self._receive.get, self.sent.put))
 
-    async def event(self, name: str) -> dict[str, Any]:
+    async def event(self, name: str) -> MutableMapping[str, Any]:
         await self._receive.put({"type": f"lifespan.{name}"})
         return await self.sent.get()
 

@@ -150,7 +150,7 @@ async def test_two_rpcs_in_one_process_have_their_own_services_and_bound_clients
     async with first, second:
         assert await first.client(ours).twice(1) == 2
         assert await second.client(theirs).twice(2) == 4
-        with pytest.raises(UsageError, match="rpc.client"):
+        with pytest.raises(UsageError, match=r"rpc\.client"):
             await client(ours).twice(1)
     with pytest.raises(UsageError, match="does not run"):
         await first.client(ours).twice(1)

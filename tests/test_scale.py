@@ -10,7 +10,7 @@ import sys
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,7 +38,7 @@ def finish(process: subprocess.Popen[str], seconds: float) -> dict[str, Any]:
 
 
 @contextmanager
-def two_servers(name: str, folder: Path) -> Iterator[list[Path]]:
+def two_servers(name: str, folder: Path) -> Generator[list[Path]]:
     logs = [folder / "server-1", folder / "server-2"]
     processes = [start("server", name, log) for log in logs]
     try:

@@ -25,14 +25,14 @@ class StockServer(Stock):
         self._shelf[item] = left - quantity
         return Reservation(item=item, quantity=quantity, left=left - quantity)
 
-    @service.method
+    @service.method(oneway=True)
     async def restock(self, item: str, quantity: int) -> None:
         self._shelf[item] = self._shelf.get(item, 0) + quantity
 
 
 broker = KafkaBroker(os.environ.get("TYPEDRPC_KAFKA", "localhost:9092"))
 rpc = Rpc(broker)
-rpc.serve(StockServer({"apple": 3}))
+rpc.serve(StockServer({"apple": 10}))
 
 app = FastStream(broker)
 rpc.attach(app)

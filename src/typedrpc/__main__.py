@@ -7,8 +7,10 @@ import importlib
 import logging
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 from typedrpc.errors import UsageError
@@ -36,7 +38,6 @@ def run(
 ) -> None:
     """Serve an Rpc until SIGTERM or Ctrl-C; a second one does not wait for running handlers."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
     try:
         _runner()(serve(load(target)))
     except (UsageError, TransportError) as error:
@@ -50,17 +51,34 @@ def load(target: str) -> Rpc:
     if not (module_name and colon and attribute):
         raise UsageError(f"{target!r}: write MODULE:RPC, as in `server:rpc`")
     sys.path.insert(0, str(Path.cwd()))
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise  # one of the module's own imports
-        raise UsageError(f"{target!r}: there is no module {error.name!r} here or on the Python path") from None
+    module = _import(module_name)
+    found: Any = module
     for name in attribute.split("."):
         found = getattr(found, name, None)
-    if not isinstance(found, Rpc):
-        raise UsageError(f"{target!r}: {module_name} has no Rpc of that name, but {found!r}")
-    return found
+    if isinstance(found, Rpc):
+        return found
+    there = [name for name, value in vars(module).items() if isinstance(value, Rpc)]
+    has = f"it has {', '.join(there)}" if there else "it has none at all"
+    what = "nothing" if found is None else f"a {type(found).__name__}"
+    raise UsageError(f"{target!r}: {attribute!r} is {what} and no Rpc in module {module_name!r}; {has}")
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise UsageError(f"there is no module {error.name!r} here or on the Python path") from None
+        raise _import_failed(name, error) from error
+    except Exception as error:
+        raise _import_failed(name, error) from error
+
+
+def _import_failed(name: str, error: Exception) -> UsageError:
+    """Says where, in one line: a traceback of the import machinery helps nobody."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (frame.filename, frame.lineno)
+    return UsageError(f"module {name!r} cannot be imported: {type(error).__name__}: {error} ({where[0]}:{where[1]})")
 
 
 async def serve(rpc: Rpc) -> None:
@@ -70,8 +88,11 @@ async def serve(rpc: Rpc) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
+    aiokafka = logging.getLogger("aiokafka")
+    aiokafka.setLevel(logging.CRITICAL)  # what goes wrong in the start is raised
     try:
         async with rpc:
+            aiokafka.setLevel(logging.WARNING)
             _log.info("serving %s; stop with Ctrl-C", ", ".join(rpc.services) or "nothing")
             await asyncio.Event().wait()
     except asyncio.CancelledError:

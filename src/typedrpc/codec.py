@@ -9,8 +9,9 @@ from dataclasses import field, make_dataclass
 from functools import partial
 from typing import Any, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from typing_extensions import TypeAliasType
 
 from typedrpc.errors import ErrorDetail, InvalidArgument
 
@@ -42,7 +43,7 @@ class MethodCodec:
         # A keyword-only dataclass, so that parameters may be called `json`, `model_config`, `_id` or `self`.
         namespace = {"__pydantic_config__": JSON_CONFIG}
         self._holder = make_dataclass(name, [_as_field(p) for p in parameters], kw_only=True, namespace=namespace)
-        arguments: TypeAdapter[Any] = TypeAdapter(self._holder)
+        arguments = value_adapter(self._holder)
         reply = value_adapter(signature.return_annotation)
         self._dump, self._load = arguments.serializer.to_json, arguments.validator.validate_json
         self._dump_reply, self._load_reply = reply.serializer.to_json, reply.validator.validate_json
@@ -66,7 +67,7 @@ class MethodCodec:
         holder.__dict__ = arguments
         try:
             return self._dump(holder, by_alias=True, warnings="error")
-        except PydanticSerializationError:
+        except ValueError:  # Pydantic's own, and Unicode's: bytes that are no UTF-8, a lone surrogate
             raise self.not_sendable(arguments) from None
 
     def not_sendable(self, arguments: Mapping[str, Any]) -> InvalidArgument:
@@ -74,11 +75,13 @@ class MethodCodec:
         details: list[ErrorDetail] = []
         for name, value in arguments.items():
             annotation = self._signature.parameters[name].annotation
+            adapter = value_adapter(annotation)
+            message = f"a {type(value).__name__} does not fit its type, {inspect.formatannotation(annotation)}"
             try:
-                value_adapter(annotation).dump_python(value, mode="json", by_alias=True, warnings="error")
-            except PydanticSerializationError:
-                wanted = inspect.formatannotation(annotation)
-                message = f"a {type(value).__name__} does not fit its type, {wanted}"
+                adapter.dump_python(value, by_alias=True, warnings="error")
+                message = f"this {type(value).__name__} cannot be written as JSON"
+                adapter.dump_json(value, by_alias=True, warnings="error")
+            except ValueError:
                 details.append(ErrorDetail(type="not_sendable", loc=(name,), msg=message))
         found = "; ".join(f"{d['loc'][0]}: {d['msg']}" for d in details) or "an argument is not of its declared type"
         return InvalidArgument(f"{self._name}: {found}; nothing was sent", errors=details)
@@ -95,8 +98,8 @@ class MethodCodec:
         """A reply's body; raises ReplyError where the handler's value is not of the contract's type."""
         try:
             return self._dump_reply(value, by_alias=True, warnings="error")
-        except PydanticSerializationError as error:
-            raise ReplyError(str(error)) from None
+        except Exception as error:  # a model's own serializers may raise anything
+            raise ReplyError(str(error)) from error
 
     def load_reply(self, body: bytes) -> Any:
         """The value of a reply; raises ReplyError where it is not of the contract's type."""
@@ -104,6 +107,8 @@ class MethodCodec:
             return self._load_reply(body)
         except ValidationError as error:
             raise ReplyError(summary(error)) from None
+        except Exception as error:  # a model's own validators may raise anything
+            raise ReplyError(f"a validator raised {error!r}") from error
 
 
 class BareCodec:
@@ -125,12 +130,13 @@ class BareCodec:
             return b"", ""
         if self._is_bytes and isinstance(value, bytes):
             return value, ""
-        if isinstance(value, str):
-            return value.encode(), "text/plain"
         try:
+            if isinstance(value, str):
+                self._adapter.serializer.to_python(value, warnings="error")
+                return value.encode(), "text/plain"
             return self._adapter.serializer.to_json(value, by_alias=True, warnings="error"), "application/json"
-        except PydanticSerializationError as error:
-            raise ReplyError(str(error)) from None
+        except Exception as error:  # a model's own serializers may raise anything
+            raise ReplyError(str(error)) from error
 
     def load_argument(self, name: str, body: bytes, content_type: str) -> Any:
         """A parameter of the method `name`; raises InvalidArgument."""
@@ -145,6 +151,8 @@ class BareCodec:
             return self._load(body, content_type)
         except ValidationError as error:
             raise ReplyError(summary(error)) from None
+        except Exception as error:  # a model's own validators may raise anything
+            raise ReplyError(f"a validator raised {error!r}") from error
 
     def _load(self, body: bytes, content_type: str) -> Any:
         if self._is_none:
@@ -157,25 +165,32 @@ class BareCodec:
 
 
 def value_adapter(annotation: Any) -> TypeAdapter[Any]:
-    """An adapter for one value; a model's own configuration is left alone, for Pydantic refuses a second one."""
-    has_own_config = isinstance(annotation, type) and annotation not in (bytes, float)
-    return TypeAdapter(annotation, config=None if has_own_config else JSON_CONFIG)
+    """An adapter for one value: by JSON_CONFIG, but for what a model or a dataclass configures itself."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return TypeAdapter(annotation)
+    # By another name: Pydantic refuses a configuration beside a dataclass or TypedDict, also for one that has none.
+    named: Any = TypeAliasType("named", annotation)
+    return TypeAdapter(named, config=JSON_CONFIG)
 
 
 def invalid_argument(name: str, error: ValidationError) -> InvalidArgument:
     """What the caller gets: the findings without the inputs, which may be secret."""
-    details = [
-        ErrorDetail(type=e["type"], loc=e["loc"], msg=e["msg"])
-        for e in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_DETAILS]
-    ]
+    found = error.errors(include_url=False, include_input=False)[:MAX_DETAILS]
+    details = [ErrorDetail(type=e["type"], loc=e["loc"], msg=_message(e)) for e in found]
     return InvalidArgument(f"{name}: {summary(error)}", errors=details)
 
 
 def summary(error: ValidationError) -> str:
     """The first findings on one line, without the inputs."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in found[:3]]
+    found = error.errors(include_url=False, include_input=False)
+    lines = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {_message(e)}" for e in found[:3]]
     return "; ".join(lines) + (f" (and {len(found) - 3} more)" if len(found) > 3 else "")
+
+
+def _message(found: ErrorDetails) -> str:
+    if found["type"] == "union_tag_invalid":  # the one text of Pydantic's that repeats the input
+        return f"Input tag is none of the expected ones: {found.get('ctx', {}).get('expected_tags')}"
+    return found["msg"]
 
 
 def _as_field(parameter: inspect.Parameter) -> tuple[str, Any, Any]:

@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
-from typedrpc.codec import JSON_CONFIG, ReplyError, summary
+from typedrpc.codec import JSON_CONFIG, ReplyError, summary, value_adapter
 from typedrpc.errors import BUILT_IN, RpcError, Status
 
 
@@ -26,7 +26,10 @@ class ErrorCodec:
         self._by_name = {cls.__name__: cls for cls in raises}
 
     def dump(self, error: RpcError) -> tuple[Status, bytes] | None:
-        """Status and body; None where the method neither declares the error nor inherits it from a built-in class."""
+        """Status and body; None where the method neither declares the error nor inherits it from a built-in class.
+
+        Raises ReplyError where a field has a wrong type, or a text cannot be written.
+        """
         for ancestor in type(error).__mro__:
             cls = cast("type[RpcError]", ancestor)
             if cls in self._declared:
@@ -69,7 +72,7 @@ class _FieldsCodec:
             kw_only=True,
             namespace={"__pydantic_config__": JSON_CONFIG},
         )
-        self._adapter: TypeAdapter[Any] = TypeAdapter(self._holder)
+        self._adapter = value_adapter(self._holder)
 
     def dump(self, error: RpcError) -> dict[str, Any]:
         """Raises ReplyError where a field has a wrong type."""
@@ -77,8 +80,8 @@ class _FieldsCodec:
         try:
             holder.__dict__ = {name: getattr(error, name) for name in self._names}
             dumped = self._adapter.serializer.to_python(holder, mode="json", by_alias=True, warnings="error")
-        except (PydanticSerializationError, AttributeError) as failure:
-            raise ReplyError(f"{self._class.__name__}: {failure}") from None
+        except Exception as failure:  # a model's own serializers may raise anything
+            raise ReplyError(f"{self._class.__name__}: {failure}") from failure
         return dict(dumped)
 
     def load(self, message: str, data: Any) -> RpcError:
@@ -87,6 +90,8 @@ class _FieldsCodec:
             holder: object = self._adapter.validator.validate_json(json.dumps(data))
         except ValidationError as failure:
             raise ReplyError(summary(failure)) from None
+        except Exception as failure:  # a model's own validators may raise anything
+            raise ReplyError(f"a validator raised {failure!r}") from failure
         error = self._class.__new__(self._class, message)
         error.__dict__.update(vars(holder), message=message)
         return error
@@ -101,7 +106,10 @@ def _default_of(f: dataclasses.Field[Any]) -> Any:
 
 
 def _body(message: str, content: dict[str, Any]) -> bytes:
-    return to_json({"message": message, **content})
+    try:
+        return to_json({"message": str(message), **content})
+    except ValueError as failure:  # a lone surrogate
+        raise ReplyError(f"the error's text cannot be written: {failure}") from None
 
 
 def _parse(body: bytes | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import contextvars
 import logging
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -34,14 +34,23 @@ _HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 _EagerTask: Any = asyncio.Task  # its eager_start is unknown to the oldest Python's type stubs
 _CANCEL_WAIT = 5.0  # seconds that cancelled handlers get to end
 
-Answer = Callable[[Address | None, Sequence[Header], bytes, Any], None]
-"""Sends a reply, or only settles the token where no reply is wanted."""
-
 
 class Job:
     """A request whose handler runs. Times are loop.time()'s, `queue_ms` milliseconds."""
 
-    __slots__ = ("call", "deadline", "ended_by", "method", "queue_ms", "received", "request", "size", "task", "token")
+    __slots__ = (
+        "call",
+        "deadline",
+        "ended_by",
+        "key",
+        "method",
+        "queue_ms",
+        "received",
+        "request",
+        "size",
+        "task",
+        "tokens",
+    )
 
     def __init__(
         self,
@@ -52,6 +61,7 @@ class Job:
         deadline: float,
         queue_ms: int,
         size: int,
+        key: Hashable,
         token: Any,
     ) -> None:
         self.method: ServedMethod = method
@@ -60,7 +70,8 @@ class Job:
         self.deadline: float = deadline
         self.queue_ms: int = queue_ms
         self.size: int = size
-        self.token: Any = token
+        self.key: Hashable = key
+        self.tokens: list[Any] = [token]  # of the request, and of its repeats
         self.task: asyncio.Task[None] | None = None
         self.ended_by: Literal["", "caller", "deadline", "stop"] = ""
         self.call: Call = Call(
@@ -69,6 +80,10 @@ class Job:
             None if deadline == float("inf") else deadline,
             request.correlation_id.decode(errors="replace"),
         )
+
+
+Answer = Callable[[Job, Sequence[Header], bytes], None]
+"""Called once for each job with its reply; without headers where none is to be sent."""
 
 
 class Execution:
@@ -200,7 +215,7 @@ class Execution:
 
     def _succeed(self, job: Job, value: Any) -> None:
         if job.request.reply is None:
-            self._answer(None, (), b"", job.token)
+            self._answer(job, (), b"")
             return
         try:
             metadata = metadata_headers(job.call.reply_metadata) if job.call.reply_metadata else ()
@@ -212,7 +227,7 @@ class Execution:
             text = f"{job.method.name}: a reply of {len(body)} bytes; at most {self._limits.max_body} are sent"
             self._fail(job, ResourceExhausted(text))
             return
-        self._answer(job.request.reply, headers, body, job.token)
+        self._answer(job, headers, body)
 
     def _fail(self, job: Job, error: BaseException) -> None:
         if isinstance(error, asyncio.CancelledError) and job.ended_by:
@@ -225,9 +240,9 @@ class Execution:
         if job.request.plain and job.request.reply is not None:
             _log.warning("%s: a plain FastStream caller is not answered: %s", job.method.name, error)
         if job.request.plain or job.request.reply is None or answer is None:
-            self._answer(None, (), b"", job.token)
+            self._answer(job, (), b"")
         else:
-            self._answer(job.request.reply, *answer, job.token)
+            self._answer(job, *answer)
 
     def _error_reply(self, job: Job, error: RpcError) -> tuple[list[Header], bytes] | None:
         """None where the error is not the method's to raise, or cannot be written."""

@@ -62,7 +62,9 @@ class CallOptions:
 
 def check_timeout(timeout: float | None) -> None:
     """Raises UsageError for a time-out that is not a positive, finite number of seconds; None means not given."""
-    if timeout is not None and not (0 < timeout < math.inf):
+    if timeout is None:
+        return
+    if not isinstance(timeout, int | float) or not 0 < timeout < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"timeout={timeout!r}: give a positive number of seconds; every call has a deadline")
 
 

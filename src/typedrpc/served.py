@@ -82,6 +82,7 @@ class Served:
         self.instance: object = instance
         self.malformed: int = 0
         self.expired: int = 0
+        self.repeated: int = 0
         self.cancelled: int = 0
         self.unsent: int = 0
         cls = type(instance)

@@ -12,9 +12,10 @@ from typedrpc.cancels import Cancelled
 from typedrpc.config import Limits
 from typedrpc.execution import Execution, Job
 from typedrpc.offsets import Offsets
+from typedrpc.repeats import Answered, Repeats, request_key
 from typedrpc.served import Served, ServedMethod
 from typedrpc.transport import GroupReader, Record, TopicPartition, Transport, TransportError
-from typedrpc.wire import Address, Malformed, Request, parse_request
+from typedrpc.wire import Address, Header, Malformed, Request, parse_request
 
 _log = logging.getLogger("typedrpc")
 
@@ -50,7 +51,8 @@ class Server:
         self._committed: dict[TopicPartition, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._reader: GroupReader | None = None
-        self._execution = Execution(served, limits, context, self._answer)
+        self._execution = Execution(served, limits, context, self._ended)
+        self._repeats: Repeats[Job] = Repeats()
         self._cancelled = Cancelled()
         self._warned: set[str] = set()
         self._unanswered = 0
@@ -176,6 +178,11 @@ class Server:
             if left is not None and left <= 0:
                 self._skip_expired(method, request, left, token)
                 return
+            key = request_key(request, record.topic, record.partition, record.offset)
+            before = self._repeats.find(key)
+            if before is not None:
+                self._repeat(before, request, token)
+                return
             now = self._loop.time()
             size = len(record.value or b"")
             if size > self._limits.max_body:
@@ -187,8 +194,10 @@ class Server:
                 deadline=float("inf") if left is None else now + left / 1000,
                 queue_ms=self._queue_ms(record),
                 size=size,
+                key=key,
                 token=token,
             )
+            self._repeats.start(key, job)
             self._execution.start(job, record.value)
         except Malformed as error:
             self._refuse(record, error, token)
@@ -217,6 +226,19 @@ class Server:
         else:
             self._answer(request.reply, *method.deadline_exceeded(request.reply.correlation_id), token)
 
+    def _repeat(self, before: Job | Answered, request: Request, token: Token) -> None:
+        """Joins what runs already, or answers again as before; the handler does not run twice."""
+        self._served.repeated += 1
+        if isinstance(before, Job):
+            before.tokens.append(token)
+        else:
+            self._answer(request.reply if before.headers else None, before.headers, before.body, token)
+
+    def _ended(self, job: Job, headers: Sequence[Header], body: bytes) -> None:
+        self._repeats.finish(job.key, headers, body)
+        for token in job.tokens:
+            self._answer(job.request.reply if headers else None, headers, body, token)
+
     def _may_answer(self, reply: Address) -> bool:
         return not reply.topic.startswith("__") and reply.topic not in self._refused_topics
 
@@ -231,7 +253,7 @@ class Server:
         else:
             self._answer(error.reply, *self._served.refusal(error), token)
 
-    def _answer(self, reply: Address | None, headers: Sequence[tuple[str, bytes]], body: bytes, token: Token) -> None:
+    def _answer(self, reply: Address | None, headers: Sequence[Header], body: bytes, token: Token) -> None:
         if reply is None:
             self._finish(token)
         else:

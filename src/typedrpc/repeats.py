@@ -1,0 +1,59 @@
+"""Requests that come again: after a rebalance, or because a client's or Kafka's own retry wrote them twice. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from typedrpc.wire import Header, Request
+
+J = TypeVar("J")
+
+_MOST = 20_000
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+class Answered(NamedTuple):
+    """What a request was answered with; no headers: nothing was to be sent."""
+
+    headers: Sequence[Header]
+    body: bytes
+
+
+def request_key(request: Request, topic: str, partition: int, offset: int) -> Hashable:
+    """What is the same for a request that comes again: its id and its sender's address.
+
+    Of a foreign sender's id nobody knows how unique it is, so there only the same record counts.
+    """
+    if request.plain or not request.correlation_id:
+        return topic, partition, offset
+    return topic, request.method, request.correlation_id, request.reply
+
+
+class Repeats(Generic[J]):
+    """What runs, and the newest answers, bounded by number and bytes."""
+
+    def __init__(self, most: int = _MOST, most_bytes: int = _MOST_BYTES) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._running: dict[Hashable, J] = {}
+        self._answers: OrderedDict[Hashable, Answered] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, key: Hashable) -> J | Answered | None:
+        """What became of the request before; None: it is new, or long forgotten."""
+        return self._running.get(key) or self._answers.get(key)
+
+    def start(self, key: Hashable, job: J) -> None:
+        """The request runs now."""
+        self._running[key] = job
+
+    def finish(self, key: Hashable, headers: Sequence[Header], body: bytes) -> None:
+        """It was answered so."""
+        self._running.pop(key, None)
+        self._answers[key] = Answered(headers, body)
+        self._bytes += len(body)
+        while len(self._answers) > self._most or self._bytes > self._most_bytes:
+            _, oldest = self._answers.popitem(last=False)
+            self._bytes -= len(oldest.body)

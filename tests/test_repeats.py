@@ -1,0 +1,50 @@
+"""What is remembered of requests, so that none runs twice."""
+
+from __future__ import annotations
+
+from typedrpc.repeats import Answered, Repeats, request_key
+from typedrpc.wire import Address, Request
+
+
+def request(correlation_id: bytes = b"id", *, plain: bool = False, method: str = "m", topic: str = "r") -> Request:
+    return Request(plain, "s", method, correlation_id, Address(correlation_id, topic, 0), None, "", {})
+
+
+def test_a_request_is_known_while_it_runs_and_when_it_was_answered() -> None:
+    repeats: Repeats[str] = Repeats()
+    assert repeats.find("key") is None
+    repeats.start("key", "job")
+    assert repeats.find("key") == "job"
+    repeats.finish("key", [("a", b"b")], b"body")
+    assert repeats.find("key") == Answered([("a", b"b")], b"body")
+
+
+def test_the_oldest_answers_are_forgotten_beyond_the_number() -> None:
+    repeats: Repeats[str] = Repeats(most=2)
+    for key in "abc":
+        repeats.finish(key, [], b"")
+    assert [repeats.find(key) is not None for key in "abc"] == [False, True, True]
+
+
+def test_the_oldest_answers_are_forgotten_beyond_the_bytes() -> None:
+    repeats: Repeats[str] = Repeats(most_bytes=10)
+    for key in "abc":
+        repeats.finish(key, [], b"12345")
+    assert [repeats.find(key) is not None for key in "abc"] == [False, True, True]
+    repeats.finish("huge", [], b"x" * 11)
+    assert repeats.find("huge") is None
+
+
+def test_the_same_id_from_the_same_sender_is_the_same_request_wherever_it_lies() -> None:
+    assert request_key(request(), "t", 0, 1) == request_key(request(), "t", 3, 9)
+
+
+def test_another_sender_method_or_id_is_another_request() -> None:
+    keys = [request_key(r, "t", 0, 1) for r in (request(), request(b"other"), request(method="n"), request(topic="q"))]
+    assert len(set(keys)) == 4
+
+
+def test_of_foreign_senders_and_of_those_without_an_id_only_the_same_record_is_the_same() -> None:
+    for strange in (request(plain=True), request(b"")):
+        assert request_key(strange, "t", 0, 1) != request_key(strange, "t", 0, 2)
+        assert request_key(strange, "t", 0, 1) == request_key(strange, "t", 0, 1)
