@@ -25,12 +25,12 @@ async def make_producer() -> AIOKafkaProducer:
     return producer
 
 
-async def server(topic: str) -> None:
+async def server(name: str) -> None:
     producer = await make_producer()
     consumer = AIOKafkaConsumer(
-        topic,
+        name,
         bootstrap_servers=SERVERS,
-        group_id=topic,
+        group_id=name,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=250,
@@ -43,9 +43,9 @@ async def server(topic: str) -> None:
         for records in (await consumer.getmany(timeout_ms=1000)).values():
             for record in records:
                 headers = dict(record.headers)
-                reply_to, partition = headers["reply_to"], headers["reply_partition"]
+                topic, partition = headers["reply_to"] or b"", int(headers["reply_partition"] or 0)
                 correlation = [("correlation_id", headers["correlation_id"])]
-                await producer.send(str(reply_to, "ascii"), record.value, partition=int(partition), headers=correlation)
+                await producer.send(topic.decode(), record.value, partition=partition, headers=correlation)
 
 
 async def client(topic: str, alone: int, calls: int, at_once: list[int]) -> None:
@@ -75,7 +75,8 @@ async def client(topic: str, alone: int, calls: int, at_once: list[int]) -> None
         future = pending[correlation_id] = loop.create_future()
         headers = [("correlation_id", correlation_id), ("reply_to", b"rpc.replies"), ("reply_partition", b"7")]
         await producer.send(topic, BODY, headers=headers)
-        return await future
+        reply: bytes | None = await future
+        return reply
 
     reading = asyncio.create_task(read())
     report(await measure(call, alone=alone, calls=calls, at_once=at_once))
