@@ -22,6 +22,9 @@ JSON_CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_j
 """How values that JSON lacks are written, outside the user's own models."""
 
 
+_renamed: Any = TypeAliasType  # type checkers want an alias to be a constant
+
+
 class ReplyError(Exception):
     """A reply, or the handler's value for one, is not what the contract says; the text tells how."""
 
@@ -169,8 +172,7 @@ def value_adapter(annotation: Any) -> TypeAdapter[Any]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return TypeAdapter(annotation)
     # By another name: Pydantic refuses a configuration beside a dataclass or TypedDict, also for one that has none.
-    named: Any = TypeAliasType("named", annotation)
-    return TypeAdapter(named, config=JSON_CONFIG)
+    return TypeAdapter(_renamed("Value", annotation), config=JSON_CONFIG)
 
 
 def invalid_argument(name: str, error: ValidationError) -> InvalidArgument:

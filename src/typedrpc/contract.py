@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, get_origin, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, get_args, get_origin, overload
 
 from typedrpc.errors import ContractError, RpcError, UsageError
 from typedrpc.method import Declaration, Delivery, Dialect, Method, MethodSpec, Oneway, Unary
 from typedrpc.options import Call, Retry, check_timeout
-from typedrpc.signature import define_method
+from typedrpc.signature import check_implements, define_method
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +34,7 @@ class ServiceSpec:
 
     def topic_of(self, method: MethodSpec) -> str:
         """Where the method's requests go."""
-        return method.topic or self.topic or self.name
+        return next(t for t in (method.topic, self.topic, self.name) if t is not None)
 
     def dialect_of(self, method: MethodSpec) -> Dialect:
         """The headers and bodies that the method's client writes."""
@@ -121,13 +121,15 @@ class _Service:
         """
         body = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # of the class statement
         scope = body.f_back.f_locals if body.f_back else {}
-        if "raises" in options:
-            options["raises"] = tuple(options["raises"])
 
         def decorate(function: Any) -> Method[Any]:
+            where = getattr(function, "__qualname__", repr(function))
             if not inspect.iscoroutinefunction(function):
-                where = getattr(function, "__qualname__", repr(function))
                 raise ContractError(f"{where}: a service's method must be a plain `async def` with one reply")
+            if isinstance(raises := options.get("raises", ()), type):
+                raise ContractError(f"{where}: raises={raises.__qualname__}: write a list of classes, `raises=[...]`")
+            if "raises" in options:
+                options["raises"] = tuple(raises)
             return Method[Any](Declaration(fn=function, scope=scope, **options))
 
         return decorate if fn is None else decorate(fn)
@@ -204,13 +206,18 @@ def _define(
     if cls.__module__ == __name__:
         return cls  # Service itself
     inherited = _inherited(cls)
+    given = {"service": service, "topic": topic, "dialect": dialect, "delivery": delivery}
+    if not _is_contract(cls) and any(_is_contract(k) for k in cls.__mro__[1:] if _SPEC in vars(k)):
+        for option, value in given.items():
+            if value is not None:
+                raise ContractError(f"{cls.__qualname__}: {option}={value!r} is its contract's to say: leave it out")
     made_before: ServiceSpec | None = vars(cls).get(_SPEC)  # @dataclass(slots=True) makes a class twice, wordless
     default = made_before or (None if _is_contract(cls) else inherited)
     spec = ServiceSpec(
-        name=service or (default.name if default else cls.__name__),
-        topic=topic or (default.topic if default else None),
-        dialect=dialect or (default.dialect if default else None),
-        delivery=delivery or (default.delivery if default else None),
+        name=service if service is not None else default.name if default else cls.__name__,
+        topic=topic if topic is not None else default.topic if default else None,
+        dialect=dialect if dialect is not None else default.dialect if default else None,
+        delivery=delivery if delivery is not None else default.delivery if default else None,
         methods=_methods(cls, has_contract=inherited is not None and not _is_contract(cls)),
     )
     _check_names(cls, spec)
@@ -231,7 +238,9 @@ def _methods(cls: type[Any], *, has_contract: bool) -> dict[str, MethodSpec]:
         base = _method_of(bases, name)
         where = f"{cls.__qualname__}.{name}"
         if not isinstance(value, Method):
-            if inspect.isfunction(value) and (base or (contract and not name.startswith("_"))):
+            if isinstance(getattr(value, "__func__", None), Method):  # a staticmethod or classmethod of it
+                raise ContractError(f"{where}: a service's method takes `self`: make it a plain `async def`")
+            if base or (inspect.isfunction(value) and contract and not name.startswith("_")):
                 raise ContractError(f"{where}: decorate it with @service.method" + _private_hint(base))
             continue
         if base is None and has_contract and any(_is_contract(k) for k in bases if _SPEC in vars(k)):
@@ -240,8 +249,25 @@ def _methods(cls: type[Any], *, has_contract: bool) -> dict[str, MethodSpec]:
             value.define(define_method(value.declaration, cls, base.spec if base else None))
         if contract:  # then Python itself refuses to make an object of a class that lacks one
             value.make_abstract()
-    found = {n: inspect.getattr_static(cls, n) for n in dir(cls)}
-    return {n: m.spec for n, m in found.items() if isinstance(m, Method)}
+    names = dict.fromkeys(n for k in cls.__mro__ for n, m in vars(k).items() if isinstance(m, Method))
+    return {name: _found(cls, name) for name in sorted(names)}
+
+
+def _found(cls: type[Any], name: str) -> MethodSpec:
+    """The method as the class has it, checked against every contract that declares it."""
+    where = f"{cls.__qualname__}.{name}"
+    method = inspect.getattr_static(cls, name)
+    holder = next(k for k in cls.__mro__ if name in vars(k))
+    if not isinstance(method, Method) or not method.defined:
+        raise ContractError(
+            f"{where}: {holder.__qualname__}, which it comes from, is no service: derive that from the contract, "
+            "and decorate the method with @service.method"
+        )
+    for contract in cls.__mro__:
+        promised = vars(contract).get(name)
+        if contract is not holder and isinstance(promised, Method) and promised.defined and _is_contract(contract):
+            check_implements(method.spec, promised.spec, where)
+    return method.spec
 
 
 def _method_of(bases: Sequence[type[Any]], name: str) -> Method[Any] | None:
@@ -259,16 +285,26 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 def _check_names(cls: type[Any], spec: ServiceSpec) -> None:
     if not _NAME.fullmatch(spec.name):
         raise ContractError(f"{cls.__qualname__}: service={spec.name!r}: up to 200 letters, digits, '.', '_' and '-'")
+    if spec.topic is not None and not _TOPIC.fullmatch(spec.topic):
+        raise ContractError(f"{cls.__qualname__}: topic={spec.topic!r}: Kafka allows no such topic name here")
+    _check_words(cls.__qualname__, spec.dialect, spec.delivery)
     for python_name, method in spec.methods.items():
         where = f"{cls.__qualname__}.{python_name}"
         if not _NAME.fullmatch(method.name):
             raise ContractError(f"{where}: name={method.name!r}: up to 200 letters, digits, '.', '_' and '-'")
         if not _TOPIC.fullmatch(spec.topic_of(method)):
             raise ContractError(f"{where}: topic={spec.topic_of(method)!r}: Kafka allows no such topic name here")
+        _check_words(where, method.dialect, method.delivery)
         try:
             check_timeout(method.timeout)
         except UsageError as error:
             raise ContractError(f"{where}: {error}") from None
+
+
+def _check_words(where: str, dialect: str | None, delivery: str | None) -> None:
+    for option, given, words in (("dialect", dialect, get_args(Dialect)), ("delivery", delivery, get_args(Delivery))):
+        if given is not None and given not in words:
+            raise ContractError(f"{where}: {option}={given!r}: write one of {', '.join(map(repr, words))}")
 
 
 def _check_topics(cls: type[Any], spec: ServiceSpec) -> None:

@@ -81,6 +81,11 @@ class Job:
             request.correlation_id.decode(errors="replace"),
         )
 
+    @property
+    def running(self) -> bool:
+        """True while its handler runs as a task."""
+        return self.task is not None and not self.task.done()
+
 
 Answer = Callable[[Job, Sequence[Header], bytes], None]
 """Called once for each job with its reply; without headers where none is to be sent."""
@@ -153,25 +158,34 @@ class Execution:
         except Exception as error:  # noqa: BLE001  # a validator may raise anything
             self._fail(job, error)
             return
-        context = self._context.copy()
-        context.run(set_call, job.call)
         first = (self._instance, job.call) if method.wants_call else (self._instance,)
-        coroutine = context.run(method.fn, *first, *positional, **named)
+        context = self._context.copy()
         if method.never_suspends:
-            self._run_in_place(job, coroutine, context)
+            self._run_in_place(job, context, first, positional, named)
         else:
-            self._run_as_task(job, coroutine, context)
+            context.run(set_call, job.call)
+            self._run_as_task(job, context.run(method.fn, *first, *positional, **named), context)
 
-    def _run_in_place(self, job: Job, coroutine: Any, context: contextvars.Context) -> None:
+    def _run_in_place(
+        self,
+        job: Job,
+        context: contextvars.Context,
+        first: tuple[Any, ...],
+        positional: list[Any],
+        named: dict[str, Any],
+    ) -> None:
+        def run() -> None:
+            set_call(job.call)
+            job.method.fn(*first, *positional, **named).send(None)
+
         try:
-            context.run(coroutine.send, None)
+            context.run(run)
         except StopIteration as end:
             self._succeed(job, end.value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever a handler raises is answered
             self._fail(job, error)
         else:
-            coroutine.close()
-            self._fail(job, RuntimeError("suspended without an await"))
+            self._fail(job, RuntimeError("the handler was suspended without an await"))
 
     def _run_as_task(self, job: Job, coroutine: Any, context: contextvars.Context) -> None:
         self._count += 1

@@ -105,7 +105,7 @@ class options:  # noqa: N801  # reads as a statement: `with options(timeout=2):`
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: that would make it five times slower, and one is made for each request
 class Call:
     """The call being served: a method's first parameter `ctx: Call`, or `current_call()`.
 

@@ -143,9 +143,11 @@ class Server:
         assignment = self._offsets
         if records and self._served.at_most_once:
             await self._commit_first(reader, records)
+        broker_time = self._transport.broker_time()
         for record in records:
             if self._execution.full:
                 await self._execution.wait_for_room()
+                broker_time = self._transport.broker_time()
             if self._offsets is not assignment:
                 return  # the rest is read again, here or elsewhere, from what was committed
             at = TopicPartition(record.topic, record.partition)
@@ -153,7 +155,7 @@ class Server:
             if offsets is None:
                 offsets = self._offsets[at] = Offsets(record.offset)
             if offsets.see(record.offset):
-                self._admit(record, (offsets, record.offset))
+                self._admit(record, broker_time, (offsets, record.offset))
 
     async def _commit_first(self, reader: GroupReader, records: Sequence[Record]) -> None:
         once = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
@@ -161,7 +163,7 @@ class Server:
         if once:
             await reader.commit(once)
 
-    def _admit(self, record: Record, token: Token) -> None:
+    def _admit(self, record: Record, broker_time: float | None, token: Token) -> None:
         try:
             request = parse_request(record.headers)
             if request.reply is not None and not self._may_answer(request.reply):
@@ -174,7 +176,8 @@ class Server:
                 self._served.cancelled += 1
                 self._finish(token)
                 return
-            left = self._time_left(record, request)
+            queued = None if broker_time is None or record.timestamp_type != 1 else broker_time - record.timestamp
+            left = _time_left(request, queued)
             if left is not None and left <= 0:
                 self._skip_expired(method, request, left, token)
                 return
@@ -192,32 +195,19 @@ class Server:
                 request=request,
                 received=now,
                 deadline=float("inf") if left is None else now + left / 1000,
-                queue_ms=self._queue_ms(record),
+                queue_ms=0 if queued is None else max(0, round(queued)),
                 size=size,
                 key=key,
                 token=token,
             )
-            self._repeats.start(key, job)
             self._execution.start(job, record.value)
+            if job.running:
+                self._repeats.start(key, job)
         except Malformed as error:
             self._refuse(record, error, token)
         except Exception:  # noqa: BLE001  # a record that nobody foresaw must not be met for ever
             _log.exception("%s: a request could not be taken, it is skipped", self._served.name)
             self._finish(token)
-
-    def _time_left(self, record: Record, request: Request) -> float | None:
-        """Milliseconds to the deadline, None where there is none.
-
-        In the broker's clock where the record has its time, from receipt otherwise: nobody's clock is trusted.
-        """
-        if request.timeout_ms is None:
-            return None
-        now = self._transport.broker_time() if record.timestamp_type == 1 else None
-        return float(request.timeout_ms) if now is None else record.timestamp + request.timeout_ms - now
-
-    def _queue_ms(self, record: Record) -> int:
-        now = self._transport.broker_time() if record.timestamp_type == 1 else None
-        return 0 if now is None else max(0, round(now - record.timestamp))
 
     def _skip_expired(self, method: ServedMethod, request: Request, left: float, token: Token) -> None:
         self._served.expired += 1
@@ -293,3 +283,11 @@ class Server:
             await asyncio.sleep(_COMMIT_EVERY)
             if self._reader is not None:
                 await self._commit(self._reader)
+
+
+def _time_left(request: Request, queued: float | None) -> float | None:
+    """Milliseconds to the deadline, None where there is none.
+
+    In the broker's clock where the time in the queue is known by it, else from receipt: no sender's clock is trusted.
+    """
+    return None if request.timeout_ms is None else request.timeout_ms - (queued or 0.0)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import PydanticUserError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
 
-from typedrpc.codec import MethodCodec
+from typedrpc.codec import MethodCodec, value_adapter
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import ContractError, RpcError
 from typedrpc.method import Declaration, Method, MethodSpec
@@ -25,6 +26,7 @@ def define_method(declaration: Declaration, cls: type[Any], contract: MethodSpec
     scope = {**declaration.scope, **_nested_types(cls)}
     hints = _hints(fn, scope, where)
     wants_call, signature = _client_signature(fn, hints, where)
+    own_reply = signature.return_annotation
     if contract is None:
         _check_types(signature, cls, where)
     else:
@@ -38,7 +40,7 @@ def define_method(declaration: Declaration, cls: type[Any], contract: MethodSpec
         wants_call=wants_call,
         **_settings(declaration, contract, where),
     )
-    if spec.oneway and signature.return_annotation not in (None, type(None)):
+    if spec.oneway and own_reply not in (None, type(None)):
         raise ContractError(f"{where}: a oneway method has no reply: let it return None")
     if contract is None:
         spec = replace(spec, errors=_error_codec(spec.raises, scope, where))
@@ -55,7 +57,20 @@ def method_codec(name: str, signature: inspect.Signature, where: str) -> MethodC
         raise ContractError(f"{where}: {error.name!r} is not defined yet: define it before the service") from None
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
         first = str(error).splitlines()[0]
-        raise ContractError(f"{where}: Pydantic cannot handle one of its types: {first}") from error
+        raise ContractError(f"{where}: Pydantic cannot handle {_culprit(signature)}: {first}") from error
+
+
+def check_implements(spec: MethodSpec, contract: MethodSpec, where: str) -> None:
+    """Raises ContractError where a method that another class brings is not what this contract declares."""
+    if spec is contract:
+        return
+    _check_same_parameters(spec.signature, contract, where)
+    for name in ("name", "oneway"):
+        if getattr(spec, name) != getattr(contract, name):
+            raise ContractError(
+                f"{where}: {name}={getattr(spec, name)!r} contradicts {contract.fn.__qualname__}'s "
+                f"{getattr(contract, name)!r}: rename one of the two methods"
+            )
 
 
 def close_types(signature: inspect.Signature, cls: type[Any], contract: Any) -> inspect.Signature:
@@ -77,6 +92,16 @@ def close_types(signature: inspect.Signature, cls: type[Any], contract: Any) -> 
     return signature.replace(parameters=parameters, return_annotation=closed(signature.return_annotation))
 
 
+def _culprit(signature: inspect.Signature) -> str:
+    named = [(repr(p.name), p.annotation) for p in signature.parameters.values()]
+    for name, annotation in [*named, ("the reply", signature.return_annotation)]:
+        try:
+            value_adapter(annotation)
+        except (PydanticSchemaGenerationError, PydanticUserError, TypeError):
+            return f"{name}'s type"
+    return "one of its types"
+
+
 def _nested_types(cls: type[Any]) -> dict[str, Any]:
     """Classes made in the class body; its methods may have names of types, as in `def list(self) -> list[int]`."""
     return {n: v for n, v in vars(cls).items() if isinstance(v, type) and not isinstance(v, Method)}
@@ -90,8 +115,10 @@ def _hints(fn: Any, scope: Mapping[str, Any], where: str) -> dict[str, Any]:
             f"{where}: {error.name!r} is not known when the service is made: define it first, and import it outside "
             "`if TYPE_CHECKING:` (ruff's lint.flake8-type-checking.runtime-evaluated-decorators keeps it there)"
         ) from None
-    except TypeError as error:
-        raise ContractError(f"{where}: an annotation is no type: {error}") from None
+    except (TypeError, AttributeError, SyntaxError) as error:
+        raise ContractError(
+            f"{where}: an annotation is no type that is known when the service is made: {error}"
+        ) from None
 
 
 def _client_signature(fn: Any, hints: Mapping[str, Any], where: str) -> tuple[bool, inspect.Signature]:
@@ -103,7 +130,11 @@ def _client_signature(fn: Any, hints: Mapping[str, Any], where: str) -> tuple[bo
     ):
         raise ContractError(f"{where}: a service's method takes `self` first")
     parameters = parameters[1:]
-    wants_call = bool(parameters) and hints.get(parameters[0].name) is Call
+    wants_call = (
+        bool(parameters)
+        and hints.get(parameters[0].name) is Call
+        and parameters[0].kind is not parameters[0].KEYWORD_ONLY
+    )
     shown = [_checked(p.replace(annotation=hints.get(p.name, p.empty)), where) for p in parameters[wants_call:]]
     returns = hints.get("return", inspect.Signature.empty)
     if returns is inspect.Signature.empty:
@@ -116,7 +147,7 @@ def _checked(parameter: inspect.Parameter, where: str) -> inspect.Parameter:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
         raise ContractError(f"{where}: {stars}{name} has no name on the wire: take a list or a dict instead")
-    if annotation is Call:
+    if _mentions_call(annotation):
         raise ContractError(f"{where}: {name!r}: Call is the first parameter after self, or `current_call()`")
     if annotation is parameter.empty:
         raise ContractError(f"{where}: {name!r} needs an annotation: it is what validates the parameter")
@@ -124,6 +155,9 @@ def _checked(parameter: inspect.Parameter, where: str) -> inspect.Parameter:
     for field in [default, *extras]:
         if isinstance(field, FieldInfo) and any((field.alias, field.validation_alias, field.serialization_alias)):
             raise ContractError(f"{where}: {name!r}: a parameter travels by its own name, without an alias: rename it")
+    for field in extras:
+        if isinstance(field, FieldInfo) and (not field.is_required() or field.exclude):
+            raise ContractError(f"{where}: {name!r}: Field(default=) and exclude= mean nothing here: write `= default`")
     if isinstance(default, FieldInfo):
         raise ContractError(f"{where}: {name!r}: write `Annotated[..., Field(...)]` and a plain default")
     if isinstance(default, list | dict | set | bytearray):
@@ -136,13 +170,29 @@ def _check_types(signature: inspect.Signature, cls: type[Any], where: str) -> No
     of_class = set(getattr(cls, "__parameters__", ()))
     named = [(repr(p.name), p.annotation) for p in signature.parameters.values()]
     for name, annotation in [*named, ("the reply", signature.return_annotation)]:
-        if annotation in (Any, object):
+        if _mentions_call(annotation):
+            raise ContractError(f"{where}: {name}: a Call does not travel: reply with what the caller needs of it")
+        if _validates_nothing(annotation):
             raise ContractError(f"{where}: {name}: Any and object validate nothing: name the type (JsonValue for JSON)")
         for variable in _type_variables(annotation):
             if variable not in of_class:
                 raise ContractError(f"{where}: {name}: a method can't be generic ({variable}): name the type")
             if variable.__bound__ is None and not variable.__constraints__:
                 raise ContractError(f"{where}: {name}: give {variable} a bound: unbound it validates nothing")
+
+
+def _validates_nothing(annotation: Any) -> bool:
+    """Any and object, also as `Any | None` and `Annotated[Any, ...]`, where they still let everything through."""
+    if get_origin(annotation) is Annotated:
+        own_schema = any(hasattr(extra, "__get_pydantic_core_schema__") for extra in annotation.__metadata__)
+        return not own_schema and _validates_nothing(annotation.__origin__)
+    if get_origin(annotation) in (Union, UnionType):
+        return any(_validates_nothing(a) for a in get_args(annotation))
+    return annotation in (Any, object)
+
+
+def _mentions_call(annotation: Any) -> bool:
+    return annotation is Call or any(_mentions_call(a) for a in get_args(annotation))
 
 
 def _type_variables(annotation: Any) -> list[Any]:
@@ -179,6 +229,8 @@ def _settings(declaration: Declaration, contract: MethodSpec | None, where: str)
         if given is not None and given != promised and not (name == "raises" and set(given) <= set(promised)):
             raise ContractError(f"{where}: {name}={given!r} contradicts its contract's {promised!r}: leave it out")
         settings[name] = promised
+    if settings["oneway"] and (settings["raises"] or settings["idempotent"] or settings["retry"]):
+        raise ContractError(f"{where}: a oneway method has no reply: leave raises=, idempotent= and retry= out")
     if settings["retry"] is not None and not settings["idempotent"]:
         raise ContractError(f"{where}: retry= needs idempotent=True: a request that is sent again may run twice")
     return settings
@@ -197,5 +249,6 @@ def _error_codec(raises: Sequence[Any], scope: Mapping[str, Any], where: str) ->
         return ErrorCodec(raises, scope)
     except NameError as error:
         raise ContractError(f"{where}: {error.name!r}, a type of a field of an error, is not known here") from None
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise ContractError(f"{where}: Pydantic cannot handle a field of an error: {error}") from error
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError, AttributeError, SyntaxError) as error:
+        first = str(error).splitlines()[0]
+        raise ContractError(f"{where}: Pydantic cannot handle a field of an error: {first}") from error
