@@ -9,10 +9,8 @@ from uuid import uuid4
 import pytest
 from faststream.kafka import KafkaBroker
 
-from typedrpc import Limits, Rpc, Topics
-
-KAFKA = os.environ.get("TYPEDRPC_KAFKA", "")
-FEW = Topics(request_partitions=3)
+from real_kafka import FEW, KAFKA
+from typedrpc import Limits, Rpc
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from faststream.kafka import KafkaBroker
 
-from conftest import FEW
+from real_kafka import FEW
 from typedrpc import Rpc, Service, Unavailable, client, service
 
 pytestmark = pytest.mark.timeout(120)

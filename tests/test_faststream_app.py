@@ -12,7 +12,7 @@ from faststream import FastStream
 from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
 
-from conftest import FEW
+from real_kafka import FEW
 from typedrpc import Limits, Rpc, Service, Unavailable, UsageError, client, service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from faststream.kafka import KafkaBroker, KafkaMessage
 from pydantic import BaseModel
 
-from conftest import FEW
+from real_kafka import FEW
 from typedrpc import Call, DeadlineExceeded, InvalidArgument, Rpc, Service, service
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "faststream_recipe"))

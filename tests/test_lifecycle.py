@@ -11,7 +11,7 @@ import pytest
 from faststream import FastStream
 from faststream.kafka import KafkaBroker
 
-from conftest import FEW
+from real_kafka import FEW
 from typedrpc import DeadlineExceeded, Limits, Rpc, Service, TransportError, Unavailable, UsageError, client, service
 
 pytestmark = pytest.mark.timeout(90)
@@ -298,8 +298,9 @@ async def test_a_stop_while_it_starts_leaves_nothing_behind(make_rpc: Callable[.
     starting = asyncio.create_task(rpc.start())
     await asyncio.sleep(0)
     await rpc.stop()
-    await asyncio.gather(starting, return_exceptions=True)
-    await rpc.stop()
+    await starting
+    with pytest.raises(UsageError, match="no Rpc runs"):
+        await client(work).twice(21)
     async with rpc:
         assert await client(work).twice(21) == 42
 

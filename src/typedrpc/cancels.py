@@ -46,7 +46,7 @@ class CancelInbox:
 
     async def start(self, transport: Transport, cancel: Callable[[Address], None]) -> None:
         """Reads from now on, once however often it is called. Raises TransportError."""
-        if self._starting is None:
+        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
             self._starting = asyncio.create_task(self._start(transport, cancel))
         await asyncio.shield(self._starting)
 

@@ -93,8 +93,8 @@ def make_client(contract: Callable[..., S], source: CallsSource, defaults: CallO
     def body(namespace: dict[str, Any]) -> None:
         others = [n for n in dir(cls) if not n.startswith("_") and n not in methods]
         namespace.update({n: property(partial(no, n)) for n in others})
-        namespace.update({"__getattr__": missing, "__module__": cls.__module__, "__repr__": _repr})
-        namespace.update({"__hash__": object.__hash__, "__eq__": object.__eq__})
+        namespace.update({"__getattr__": missing, "__module__": cls.__module__, "__doc__": cls.__doc__})
+        namespace.update({"__hash__": object.__hash__, "__eq__": object.__eq__, "__repr__": _repr})
 
     client_class: Any = types.new_class(f"{cls.__name__}Client", (cls,), exec_body=body)
     client_class.__abstractmethods__ = frozenset()

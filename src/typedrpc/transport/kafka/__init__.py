@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from typedrpc.transport import GroupListener, Sent, TopicPartition, TopicSpec, TransportError
-from typedrpc.transport.kafka.connection import Connection, connection_of, translated
+from typedrpc.transport.kafka.connection import Connection, connection_of, translated, uncut
 from typedrpc.transport.kafka.outbox import Outbox
 from typedrpc.transport.kafka.readers import KafkaGroupReader, KafkaReader
 from typedrpc.transport.kafka.topics import ensure_topics
@@ -36,7 +36,7 @@ class KafkaTransport:
         async def start() -> AIOKafkaProducer:
             producer = AIOKafkaProducer(**self._connection.producer_settings(durable=durable))
             try:
-                await producer.start()
+                await uncut(producer.start())
             except BaseException:
                 await producer.stop()
                 raise

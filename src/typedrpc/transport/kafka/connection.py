@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ _SHARED = (
     "connections_max_idle_ms",
 )
 _REFUSAL_TIMEOUT = 2.0
+_UNCUT = 2.0
 _PRODUCER = ("compression_type", "enable_idempotence")
 
 
@@ -94,6 +95,21 @@ def connection_of(broker: KafkaBroker) -> Connection | None:
         producer={name: settings[name] for name in _PRODUCER if settings.get(name)},
         acks=acks if acks in (-1, "all") else 1,  # 0 would leave every lost request to its deadline
     )
+
+
+async def uncut(start: Coroutine[Any, Any, None]) -> None:
+    """Awaits a client's `start()`; cancelled meanwhile, it lets that end first, waiting at most two seconds.
+
+    aiokafka leaks the connection of a bootstrap that is cut off.
+    """
+    starting = asyncio.ensure_future(start)
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting], timeout=_UNCUT)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        raise
 
 
 @asynccontextmanager

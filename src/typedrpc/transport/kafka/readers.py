@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from typedrpc.transport import CHUNK, GroupListener, Record, TopicPartition, TransportError
-from typedrpc.transport.kafka.connection import Connection, translated
+from typedrpc.transport.kafka.connection import Connection, translated, uncut
 
 _log = logging.getLogger("typedrpc")
 
@@ -114,7 +114,7 @@ class KafkaReader(_Reader):
         name = f"replies on {partitions[0].topic!r} at {connection.address}"
         try:
             async with translated(name), asyncio.timeout(timeout):
-                await consumer.start()
+                await uncut(consumer.start())
                 ends = await consumer.end_offsets(own)
                 consumer.assign(own)
                 for at in own:  # no await since assign: nothing else may choose a position first
@@ -157,7 +157,7 @@ class KafkaGroupReader(_Reader):
         name = f"group {group!r} at {connection.address}"
         try:
             async with translated(name), asyncio.timeout(timeout):
-                await consumer.start()
+                await uncut(consumer.start())
         except BaseException:
             await _stop(consumer)
             raise

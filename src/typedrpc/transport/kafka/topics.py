@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from typedrpc.transport import TopicSpec, TransportError
-from typedrpc.transport.kafka.connection import Connection, translated
+from typedrpc.transport.kafka.connection import Connection, translated, uncut
 
 _log = logging.getLogger("typedrpc")
 
@@ -31,7 +31,7 @@ async def ensure_topics(connection: Connection, topics: Sequence[TopicSpec], *, 
         for topic in topics:
             count = existing.get(topic.name, topic.partitions)
             if count != topic.partitions:
-                _log.warning("topic %s has %d partitions, not the configured %d", topic.name, count, topic.partitions)
+                _log.info("topic %s has %d partitions, not the configured %d", topic.name, count, topic.partitions)
         if not missing:
             return
         if not create:
@@ -47,7 +47,7 @@ async def ensure_topics(connection: Connection, topics: Sequence[TopicSpec], *, 
 async def _admin(connection: Connection) -> AsyncGenerator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**connection.client_settings())
     try:
-        await admin.start()
+        await uncut(admin.start())
         yield admin
     finally:
         await admin.close()

@@ -1,0 +1,150 @@
+"""What a class is refused for as a service while it is made; what of a method, test_signature.py says."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from class_source import refusal, run
+
+ADMIN = """
+class Admin(Service, Protocol, service="admin"):
+    @service.method
+    async def stop(self) -> str: ...
+"""
+
+
+def made(options: str, *methods: tuple[str, str], base: str = "Service, Protocol") -> str:
+    """The source of a class whose methods are of (options, name)."""
+    body = "".join(f"    @service.method({o})\n    async def {name}(self) -> int: ...\n" for o, name in methods)
+    return f"class Made({base}{options and ', ' + options}):\n    pass\n{body}"
+
+
+@pytest.mark.parametrize(
+    "method", ["async def get(self) -> int: ...", "def get(self) -> int: ...", "def get(self): ..."]
+)
+def test_a_public_method_of_a_contract_is_decorated(method: str) -> None:
+    text = refusal(f"class Made(Service, Protocol):\n    {method}")
+    assert text == "Made.get: decorate it with @service.method, or start its name with _ where it is no RPC method"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class Made(Service, Protocol):\n    def _get(self) -> int: ...",
+        "class Made(Service):\n    def get(self) -> int: ...",
+        "@service\nclass Made:\n    def get(self) -> int: ...",
+        ADMIN + "class Made(Admin):\n    def more(self) -> int: ...",
+    ],
+)
+def test_private_methods_and_a_servers_own_ones_need_no_decorator(source: str) -> None:
+    run(source, postponed=True)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["async def stop(self) -> str: ...", "def stop(self) -> str: ...", "stop = None", "stop = staticmethod(print)"],
+)
+@pytest.mark.parametrize("bases", ["Admin", "Admin, Protocol"])
+def test_an_override_is_decorated(override: str, bases: str) -> None:
+    text = refusal(f"{ADMIN}class Made({bases}):\n    {override}")
+    assert text == "Made.stop: decorate it with @service.method, as the method that it overrides"
+
+
+@pytest.mark.parametrize("decorator", ["", "    @service.method\n"])
+def test_a_method_does_not_come_from_a_class_that_is_no_service(decorator: str) -> None:
+    mixin = f"class Mixin:\n{decorator}    async def stop(self) -> str: ...\n"
+    text = refusal(f"{ADMIN}{mixin}class Made(Mixin, Admin): ...")
+    assert text == (
+        "Made.stop: Mixin, which it comes from, is no service: derive that from the contract, "
+        "and decorate the method with @service.method"
+    )
+
+
+def test_a_method_fits_every_contract_that_declares_it() -> None:
+    other = "class Other(Service, Protocol):\n    @service.method\n    async def stop(self, hard: bool) -> str: ...\n"
+    server = "class Stops(Service):\n    @service.method\n    async def stop(self) -> str: ...\n"
+    run(f"{ADMIN}{server}class Made(Stops, Admin): ...", postponed=True)
+    text = refusal(f"{other}{server}class Made(Stops, Other): ...")
+    assert re.match(r"Made\.stop\(\) -> str differs from its contract, Other\.stop\(hard: bool\) -> str: give it", text)
+    text = refusal(f"{ADMIN}{other}class Made(Admin, Other, Protocol): ...")
+    assert re.match(r"Made\.stop\(\) -> str differs from its contract, Other\.stop\(hard: bool\) -> str: give it", text)
+
+
+def test_contracts_of_one_server_agree_on_names_on_the_wire() -> None:
+    other = "class Other(Service, Protocol):\n    @service.method(name='halt')\n    async def stop(self) -> str: ...\n"
+    text = refusal(f"{ADMIN}{other}class Made(Admin, Other): ...")
+    assert text == "Made.stop: name='stop' contradicts Other.stop's 'halt': rename one of the two methods"
+
+
+def test_a_server_has_no_rpc_methods_beside_its_contract() -> None:
+    text = refusal(ADMIN + made("", ("", "more"), base="Admin"))
+    assert text == "Made.more is not in the contract: declare it there, or leave @service.method out"
+
+
+@pytest.mark.parametrize(
+    "option", ["service='other'", "topic='other'", "dialect='faststream'", "delivery='at_most_once'"]
+)
+def test_a_servers_class_leaves_its_contracts_options_alone(option: str) -> None:
+    text = refusal(ADMIN + made(option, base="Admin"))
+    assert text == f"Made: {option} is its contract's to say: leave it out"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "größe", "x" * 201, "a\n"])
+@pytest.mark.parametrize("style", ["class Made(Service, service={}): ...", "@service(service={})\nclass Made: ..."])
+def test_an_illegal_service_name_is_refused(name: str, style: str) -> None:
+    text = refusal(style.format(repr(name)))
+    assert text == f"Made: service={name!r}: up to 200 letters, digits, '.', '_' and '-'"
+
+
+def test_a_class_name_that_cannot_be_a_services_is_refused() -> None:
+    text = refusal("class Größe(Service): ...")
+    assert text == "Größe: service='Größe': up to 200 letters, digits, '.', '_' and '-'"
+
+
+@pytest.mark.parametrize("topic", ["", ".", "..", "__internal", "a b", "ä", "t" * 250])
+def test_an_illegal_topic_name_is_refused(topic: str) -> None:
+    assert refusal(made(f"topic={topic!r}")) == f"Made: topic={topic!r}: Kafka allows no such topic name here"
+
+
+def test_a_service_name_that_is_no_topic_needs_one() -> None:
+    text = refusal(made("service='__internal'", ("", "get")))
+    assert text == "Made.get: topic='__internal': Kafka allows no such topic name here"
+    run(made("service='__internal', topic='fine'", ("", "get")), postponed=True)
+
+
+def test_options_of_a_class_have_known_words() -> None:
+    text = refusal(made("delivery='never'"))
+    assert text == "Made: delivery='never': write one of 'at_least_once', 'at_most_once'"
+    text = refusal(made("dialect='soap'"))
+    assert text == "Made: dialect='soap': write one of 'typedrpc', 'faststream'"
+
+
+def test_methods_of_one_service_differ_in_name() -> None:
+    text = refusal(made("", ("name='x'", "one"), ("name='x', topic='other'", "two")))
+    assert text == "Made.two and Made.one have one name on the wire, 'x': give one a name="
+
+
+def test_plain_methods_do_not_share_a_topic() -> None:
+    text = refusal(made("topic='t', dialect='faststream'", ("", "one"), ("", "two")))
+    assert text.startswith("Made.two and Made.one are plain FastStream methods on one topic, 't'")
+    assert text.endswith("give each a topic=")
+    run(made("dialect='faststream'", ("topic='a'", "one"), ("topic='b'", "two")), postponed=True)
+
+
+def test_methods_on_one_topic_are_delivered_alike() -> None:
+    text = refusal(made("", ("", "one"), ("delivery='at_most_once'", "two")))
+    assert text == "Made.two and Made.one share topic 'Made' with different delivery=: split them"
+    run(made("", ("", "one"), ("delivery='at_most_once', topic='other'", "two")), postponed=True)
+
+
+def test_a_name_imported_for_type_checkers_only_is_refused_with_the_remedy() -> None:
+    guarded = "if TYPE_CHECKING:\n    from decimal import Decimal\n"
+    text = refusal(
+        f"{guarded}class Made(Service, Protocol):\n    @service.method\n    async def get(self) -> Decimal: ..."
+    )
+    assert text == (
+        "Made.get: 'Decimal' is not known when the service is made: define it first, and import it outside "
+        "`if TYPE_CHECKING:` (ruff's lint.flake8-type-checking.runtime-evaluated-decorators keeps it there)"
+    )
