@@ -161,15 +161,15 @@ async def test_an_object_may_serve_two_contracts() -> None:
 
 
 T = TypeVar("T", bound=BaseModel)
-K_contra = TypeVar("K_contra", int, str, contravariant=True)
+K = TypeVar("K", int, str)
 
 
-class Crud(Service, Protocol[T, K_contra]):
+class Crud(Service, Protocol[T, K]):
     @service.method
-    async def save(self, items: list[T], key: K_contra) -> dict[str, T]: ...
+    async def save(self, items: list[T], key: K) -> dict[K, T]: ...
 
     @service.method
-    async def find(self, key: K_contra) -> T | None: ...
+    async def find(self, key: K) -> T | None: ...
 
 
 class UserServer(Crud[User, int]):
@@ -177,10 +177,10 @@ class UserServer(Crud[User, int]):
         self.users: dict[int, User] = {}
 
     @service.method
-    async def save(self, items: list[User], key: int) -> dict[str, User]:
+    async def save(self, items: list[User], key: int) -> dict[int, User]:
         assert type(key) is int
         self.users[key] = items[0]
-        return {"saved": items[0]}
+        return {key: items[0]}
 
     @service.method
     async def find(self, key: int) -> User | None:
@@ -192,7 +192,7 @@ async def test_a_generic_contract_is_closed_by_its_server_and_its_client() -> No
     rpc.serve(UserServer())
     users = client(Crud[User, int])
     async with rpc:
-        assert await users.save([User(name="ann")], 1) == {"saved": User(name="ann")}
+        assert await users.save([User(name="ann")], 1) == {1: User(name="ann")}
         assert await users.find(1) == User(name="ann")
         assert await users.find(2) is None
         assert await client(UserServer).find(1) == User(name="ann")
@@ -311,7 +311,7 @@ def test_python_itself_refuses_an_object_that_misses_methods() -> None:
         async def get(self, id: int) -> Message:
             return Message(text=str(id))
 
-    with pytest.raises(TypeError, match=r"abstract.* echo"):
+    with pytest.raises(TypeError, match="abstract class Half"):
         cast("Any", Half)()
     with pytest.raises(TypeError, match="instantiate"):
         cast("Any", Echo)()
@@ -335,7 +335,7 @@ iscoroutinefunction = inspect.iscoroutinefunction if sys.version_info >= (3, 12)
 
 async def test_what_awaits_methods_takes_them_for_coroutine_functions() -> None:
     for method in (Echo.echo, EchoClient.echo, EchoClient.get, EchoServer("").echo):
-        assert iscoroutinefunction(method)
+        assert iscoroutinefunction(method)  # pyright: ignore[reportDeprecated]
     for spec in (Echo, EchoClient, EchoServer("")):
         fake = AsyncMock(spec=spec)
         fake.echo.return_value = Message(text="mocked")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typedrpc.repeats import Answered, Repeats, request_key
+from typedrpc.repeats import Repeats, request_key
 from typedrpc.wire import Address, Request
 
 
@@ -16,7 +16,7 @@ def test_a_request_is_known_while_it_runs_and_when_it_was_answered() -> None:
     repeats.start("key", "job")
     assert repeats.find("key") == "job"
     repeats.finish("key", [("a", b"b")], b"body")
-    assert repeats.find("key") == Answered([("a", b"b")], b"body")
+    assert repeats.find("key") == ((("a", b"b"),), b"body")
 
 
 def test_the_oldest_answers_are_forgotten_beyond_the_number() -> None:

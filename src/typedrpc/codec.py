@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import field, make_dataclass
 from functools import partial
-from typing import Any, cast
+from types import UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -46,13 +47,16 @@ class MethodCodec:
         # A keyword-only dataclass, so that parameters may be called `json`, `model_config`, `_id` or `self`.
         namespace = {"__pydantic_config__": JSON_CONFIG}
         self._holder = make_dataclass(name, [_as_field(p) for p in parameters], kw_only=True, namespace=namespace)
-        arguments = value_adapter(self._holder)
-        reply = value_adapter(signature.return_annotation)
+        self._kinds = [(p.name, _Kind(p.annotation)) for p in parameters]
+        self._reply_kind = _Kind(signature.return_annotation)
+        arguments, reply = value_adapter(self._holder), self._reply_kind.adapter
         self._dump, self._load = arguments.serializer.to_json, arguments.validator.validate_json
         self._dump_reply, self._load_reply = reply.serializer.to_json, reply.validator.validate_json
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, defaults filled in; raises TypeError as Python itself would."""
+        if not kwargs and len(args) == len(self._names) == len(self._positional):
+            return dict(zip(self._positional, args, strict=True))
         if len(args) <= len(self._positional) and not (kwargs and self._positional_only):
             given = dict(zip(self._positional, args, strict=False))
             if kwargs.keys().isdisjoint(given):
@@ -66,6 +70,9 @@ class MethodCodec:
     def dump_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """A request's body. Raises TypeError for wrong arguments, InvalidArgument for values of a wrong type."""
         arguments = self.bind(args, kwargs)
+        for name, kind in self._kinds:
+            if not kind.admits(arguments[name]):
+                raise self.not_sendable(arguments)
         holder = cast("Any", object.__new__(self._holder))
         holder.__dict__ = arguments
         try:
@@ -76,16 +83,9 @@ class MethodCodec:
     def not_sendable(self, arguments: Mapping[str, Any]) -> InvalidArgument:
         """What is wrong with arguments that could not be serialized, without their values, which may be secret."""
         details: list[ErrorDetail] = []
-        for name, value in arguments.items():
-            annotation = self._signature.parameters[name].annotation
-            adapter = value_adapter(annotation)
-            message = f"a {type(value).__name__} does not fit its type, {inspect.formatannotation(annotation)}"
-            try:
-                adapter.dump_python(value, by_alias=True, warnings="error")
-                message = f"this {type(value).__name__} cannot be written as JSON"
-                adapter.dump_json(value, by_alias=True, warnings="error")
-            except ValueError:
-                details.append(ErrorDetail(type="not_sendable", loc=(name,), msg=message))
+        for name, kind in self._kinds:
+            if problem := kind.problem(arguments[name]):
+                details.append(ErrorDetail(type="not_sendable", loc=(name,), msg=problem))
         found = "; ".join(f"{d['loc'][0]}: {d['msg']}" for d in details) or "an argument is not of its declared type"
         return InvalidArgument(f"{self._name}: {found}; nothing was sent", errors=details)
 
@@ -99,6 +99,8 @@ class MethodCodec:
 
     def dump_reply(self, value: Any) -> bytes:
         """A reply's body; raises ReplyError where the handler's value is not of the contract's type."""
+        if not self._reply_kind.admits(value):
+            raise ReplyError(self._reply_kind.problem(value))
         try:
             return self._dump_reply(value, by_alias=True, warnings="error")
         except Exception as error:  # a model's own serializers may raise anything
@@ -125,7 +127,8 @@ class BareCodec:
         self._is_none = annotation in (None, type(None))
         self._is_bytes = annotation is bytes
         self._is_text = annotation is str
-        self._adapter = value_adapter(annotation)
+        self._kind = _Kind(annotation)
+        self._adapter = self._kind.adapter
 
     def dump(self, value: Any) -> tuple[bytes, str]:
         """Raises ReplyError where the value is not of the annotated type."""
@@ -133,6 +136,8 @@ class BareCodec:
             return b"", ""
         if self._is_bytes and isinstance(value, bytes):
             return value, ""
+        if not self._kind.admits(value):
+            raise ReplyError(self._kind.problem(value))
         try:
             if isinstance(value, str):
                 self._adapter.serializer.to_python(value, warnings="error")
@@ -165,6 +170,52 @@ class BareCodec:
         if content_type.startswith("text/plain") or (self._is_text and not content_type):
             return self._adapter.validator.validate_python(body.decode(errors="replace"))
         return self._adapter.validator.validate_json(body)
+
+
+class _Kind:
+    """One type, and what its serializer lets pass though no validator would: None, and any object as a model."""
+
+    def __init__(self, annotation: Any) -> None:
+        self._annotation = annotation
+        self._classes = _model_classes(annotation)
+        self.adapter = value_adapter(annotation)
+        try:
+            self.adapter.validator.validate_json(b"null")
+        except Exception:  # noqa: BLE001  # a model's own validators may raise anything
+            self._nullable = False
+        else:
+            self._nullable = True
+
+    def admits(self, value: Any) -> bool:
+        """False where serializing the value would not fail as it should."""
+        if value is None:
+            return self._nullable
+        return self._classes is None or isinstance(value, self._classes)
+
+    def problem(self, value: Any) -> str:
+        """Why the value cannot be sent, without the value, which may be secret; empty where it can."""
+        problem = f"a {type(value).__name__} does not fit its type, {inspect.formatannotation(self._annotation)}"
+        if not self.admits(value):
+            return problem
+        try:
+            self.adapter.dump_python(value, by_alias=True, warnings="error")
+            problem = f"this {type(value).__name__} cannot be written as JSON"
+            self.adapter.dump_json(value, by_alias=True, warnings="error")
+        except ValueError:
+            return problem
+        return ""
+
+
+def _model_classes(annotation: Any) -> tuple[type[Any], ...] | None:
+    """The models that the annotation names; None where it names anything else, whose serializer looks itself."""
+    if get_origin(annotation) is Annotated:
+        return _model_classes(annotation.__origin__)
+    if get_origin(annotation) in (Union, UnionType):
+        found = [_model_classes(a) for a in get_args(annotation) if a is not type(None)]
+        return None if None in found else tuple(cls for classes in found for cls in classes or ())
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return (annotation.__pydantic_generic_metadata__["origin"] or annotation,)  # Box(x=1) also is a Box[int]
+    return None
 
 
 def value_adapter(annotation: Any) -> TypeAdapter[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from typedrpc.wire import Header, Request
 
@@ -14,11 +14,11 @@ _MOST = 20_000
 _MOST_BYTES = 16 * 1024 * 1024
 
 
-class Answered(NamedTuple):
-    """What a request was answered with; no headers: nothing was to be sent."""
+Answered = tuple[tuple[Header, ...], bytes]
+"""What a request was answered with; without headers nothing was to be sent.
 
-    headers: Sequence[Header]
-    body: bytes
+Plain tuples, here and as keys: the garbage collector leaves those of text and bytes alone, and there are many.
+"""
 
 
 def request_key(request: Request, topic: str, partition: int, offset: int) -> Hashable:
@@ -28,7 +28,10 @@ def request_key(request: Request, topic: str, partition: int, offset: int) -> Ha
     """
     if request.plain or not request.correlation_id:
         return topic, partition, offset
-    return topic, request.method, request.correlation_id, request.reply
+    reply = request.reply
+    if reply is None:
+        return topic, request.method, request.correlation_id
+    return topic, request.method, request.correlation_id, reply.topic, reply.partition
 
 
 class Repeats(Generic[J]):
@@ -52,8 +55,8 @@ class Repeats(Generic[J]):
     def finish(self, key: Hashable, headers: Sequence[Header], body: bytes) -> None:
         """It was answered so."""
         self._running.pop(key, None)
-        self._answers[key] = Answered(headers, body)
+        self._answers[key] = tuple(headers), body
         self._bytes += len(body)
         while len(self._answers) > self._most or self._bytes > self._most_bytes:
             _, oldest = self._answers.popitem(last=False)
-            self._bytes -= len(oldest.body)
+            self._bytes -= len(oldest[1])

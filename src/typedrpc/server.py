@@ -144,16 +144,16 @@ class Server:
         if records and self._served.at_most_once:
             await self._commit_first(reader, records)
         broker_time = self._transport.broker_time()
+        at, offsets = TopicPartition("", -1), None
         for record in records:
             if self._execution.full:
                 await self._execution.wait_for_room()
                 broker_time = self._transport.broker_time()
             if self._offsets is not assignment:
                 return  # the rest is read again, here or elsewhere, from what was committed
-            at = TopicPartition(record.topic, record.partition)
-            offsets = self._offsets.get(at)
-            if offsets is None:
-                offsets = self._offsets[at] = Offsets(record.offset)
+            if offsets is None or record.partition != at.partition or record.topic != at.topic:
+                at = TopicPartition(record.topic, record.partition)
+                offsets = self._offsets.get(at) or self._offsets.setdefault(at, Offsets(record.offset))
             if offsets.see(record.offset):
                 self._admit(record, broker_time, (offsets, record.offset))
 
@@ -222,7 +222,8 @@ class Server:
         if isinstance(before, Job):
             before.tokens.append(token)
         else:
-            self._answer(request.reply if before.headers else None, before.headers, before.body, token)
+            headers, body = before
+            self._answer(request.reply if headers else None, headers, body, token)
 
     def _ended(self, job: Job, headers: Sequence[Header], body: bytes) -> None:
         self._repeats.finish(job.key, headers, body)

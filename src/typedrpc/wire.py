@@ -190,9 +190,7 @@ def check_size(headers: WireHeaders, reply: Address | None) -> None:
     """Raises Malformed for more headers than the limits."""
     if len(headers) > MAX_HEADERS:
         raise Malformed(f"more than {MAX_HEADERS} headers", reply, Status.RESOURCE_EXHAUSTED)
-    size = 0
-    for name, value in headers:
-        size += len(name) + (len(value) if value else 0)
+    size = len("".join([name for name, _ in headers])) + len(b"".join([value for _, value in headers if value]))
     if size > MAX_HEADER_BYTES:
         raise Malformed(f"more than {MAX_HEADER_BYTES} bytes of headers", reply, Status.RESOURCE_EXHAUSTED)
 
