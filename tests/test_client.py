@@ -36,7 +36,7 @@ class Missing(RpcError, code=Status.NOT_FOUND):
 
 
 class Echo(Service, Protocol, service="echo"):
-    VERSION = 3
+    VERSION: int = 3
 
     @service.method
     async def echo(self, msg: Message) -> Message: ...
@@ -70,7 +70,7 @@ class EchoServer(Echo):
     async def get(self, id: int) -> Message:
         raise Missing("nobody", id=id)
 
-    @service.method
+    @service.method(oneway=True)
     async def log(self, line: str) -> None:
         self.lines.put_nowait(line)
 
@@ -100,9 +100,9 @@ async def test_bound_methods_sit_in_the_clients_dictionary() -> None:
     assert not hasattr(EchoClient.log, "with_reply")
 
 
-def test_a_client_is_an_instance_of_its_contract_and_names_it() -> None:
+def test_a_client_is_of_its_contracts_class_and_names_it() -> None:
     other = client(Echo)
-    assert isinstance(EchoClient, Echo)
+    assert Echo in type(EchoClient).__mro__
     assert repr(EchoClient) == "<EchoClient>"
     assert EchoClient != other
     assert len({EchoClient, other, EchoClient}) == 2
@@ -253,9 +253,9 @@ async def test_wrong_arguments_are_refused_here() -> None:
         with pytest.raises(TypeError, match="missing a required argument: 'msg'"):
             await wrong.echo()
         with pytest.raises(TypeError, match="unexpected keyword argument 'message'"):
-            await wrong.echo(message=HI)
+            await wrong.echo(HI, message=HI)
         with pytest.raises(
-            InvalidArgument, match="echo: msg: a str does not fit its type, .*Message; nothing was sent"
+            InvalidArgument, match=r"echo: msg: a str does not fit its type, .*Message; nothing was sent"
         ):
             await wrong.echo("hi")
     assert server.calls == []
@@ -320,3 +320,19 @@ async def test_an_object_may_call_its_base_class() -> None:
         reply = await EchoClient.echo.with_options(metadata={"tenant": "a"}).with_reply(HI)
     assert reply.value.text == "HI"
     assert reply.metadata == {"tenant": "a", "loud": "yes"}
+
+
+async def test_a_local_call_inside_a_handler_keeps_its_deadline() -> None:
+    class Wrapper(Service, service="wrapper"):
+        def __init__(self, inner: EchoServer) -> None:
+            self._inner = inner
+
+        @service.method
+        async def ask(self) -> dict[str, str]:
+            await self._inner.echo.with_options(metadata={"tenant": "inner"})(HI)
+            return await self._inner.who()
+
+    async with serving(Wrapper(inner := EchoServer())):
+        assert await client(Wrapper).ask.with_options(timeout=5, metadata={"tenant": "outer"})() == {"tenant": "outer"}
+    assert inner.calls[0].metadata == {"tenant": "inner"}
+    assert inner.calls[0].deadline is not None

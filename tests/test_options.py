@@ -80,7 +80,7 @@ class ProbeServer(Probe):
         self.calls += 1
         raise Unavailable("not now")
 
-    @service.method
+    @service.method(oneway=True)
     async def tell(self, ctx: Call) -> None:
         self.told.put_nowait(left(ctx))
 
@@ -102,7 +102,9 @@ async def test_the_nearest_timeout_counts() -> None:
         assert await rpc.client(Probe, timeout=8).left() == about(8)
         assert await slow.left_of_three() == about(3)
         with options(timeout=5):
-            assert await ProbeClient.left() == await slow.left() == await slow.left_of_three() == about(5)
+            assert await ProbeClient.left() == about(5)
+            assert await slow.left() == about(5)
+            assert await slow.left_of_three() == about(5)
             with options(timeout=4), options(metadata={"a": "b"}), options(timeout=None):
                 assert await slow.left_of_three() == about(4)
             assert await slow.left_of_three.with_options(timeout=2)() == about(2)
@@ -166,21 +168,27 @@ async def test_one_options_object_may_be_used_again_and_inside_itself() -> None:
         assert await ProbeClient.left() == about(9)
 
 
-async def test_one_options_object_may_be_used_by_tasks_at_once() -> None:
+@pytest.mark.parametrize("first_out", [0, 1])
+async def test_one_options_object_may_be_used_by_tasks_that_leave_in_any_order(first_out: int) -> None:
     rpc = Rpc.in_memory(timeout=9)
     rpc.serve(ProbeServer())
     hurry = options(timeout=5)
+    leave = [asyncio.Event(), asyncio.Event()]
 
-    async def ask(first: asyncio.Event, second: asyncio.Event) -> float | None:
+    async def ask(number: int) -> tuple[float | None, float | None]:
         with hurry:
-            first.set()
-            await second.wait()
-            return await ProbeClient.left()
+            await leave[number].wait()
+            inside = await ProbeClient.left()
+        return inside, await ProbeClient.left()
 
     async with rpc:
-        one, two = asyncio.Event(), asyncio.Event()
-        assert await asyncio.gather(ask(one, two), ask(two, one)) == [about(5), about(5)]
-        assert await ProbeClient.left() == about(9)
+        tasks = [asyncio.create_task(ask(0)), asyncio.create_task(ask(1))]
+        await asyncio.sleep(0)
+        for number in (first_out, 1 - first_out):
+            leave[number].set()
+            inside, after = await tasks[number]
+            assert inside == about(5)
+            assert after == about(9)
 
 
 def test_options_are_no_decorator() -> None:
@@ -195,7 +203,7 @@ def test_options_of_a_block_and_of_a_call_are_the_same() -> None:
     assert list(signature(CallOptions).parameters) == names
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), -0.0, "2", 10**400])
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), -0.0, "2", 10**10])
 def test_a_timeout_is_a_positive_number_of_seconds(timeout: Any) -> None:
     match = r"timeout=.*: give a positive number of seconds; every call has a deadline"
     for given in (

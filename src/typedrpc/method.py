@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Never, ParamSpec, Protocol, Self, Type
 from typedrpc.codec import MethodCodec
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import RpcError, UsageError
-from typedrpc.options import Call, CallOptions, Key, Metadata, Reply, Retry, served_call, with_ambient
+from typedrpc.options import Call, CallOptions, Key, Metadata, Reply, Retry, served_call, with_ambient, within_call
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -152,11 +152,13 @@ class _LocalCall:
         return (await self.call_with_reply(args, kwargs, options)).value
 
     async def call_with_reply(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Reply[Any]:
-        call = served_call()
+        call = around = served_call()
         if call is None or options.metadata:
-            call = Call(self._spec.name, with_ambient(options).metadata)
+            deadline = around.deadline if around else None
+            call = Call(self._spec.name, with_ambient(options).metadata, deadline)
         context = (call,) if self._spec.wants_call else ()
-        value = await self._spec.fn(self._instance, *context, *args, **kwargs)
+        with within_call(call):
+            value = await self._spec.fn(self._instance, *context, *args, **kwargs)
         return Reply(value=value, metadata=call.reply_metadata)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextvars
-import math
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, final
 
@@ -60,16 +60,20 @@ class CallOptions:
         )
 
 
+_MOST_SECONDS = 10**9  # thirty years: nobody means more, and in milliseconds it still fits what every language reads
+
+
 def check_timeout(timeout: float | None) -> None:
     """Raises UsageError for a time-out that is not a positive, finite number of seconds; None means not given."""
     if timeout is None:
         return
-    if not isinstance(timeout, int | float) or not 0 < timeout < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(timeout, int | float) or not 0 < timeout <= _MOST_SECONDS:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"timeout={timeout!r}: give a positive number of seconds; every call has a deadline")
 
 
 NO_OPTIONS = CallOptions()
 _ambient: contextvars.ContextVar[CallOptions] = contextvars.ContextVar("typedrpc_options", default=NO_OPTIONS)
+_around: contextvars.ContextVar[tuple[CallOptions, ...]] = contextvars.ContextVar("typedrpc_around", default=())
 
 
 def with_ambient(options: CallOptions) -> CallOptions:
@@ -95,13 +99,17 @@ class options:  # noqa: N801  # reads as a statement: `with options(timeout=2):`
         retry: Retry | None = None,
     ) -> None:
         self._options = CallOptions(timeout=timeout, key=key, metadata=metadata or {}, retry=retry)
-        self._tokens: list[contextvars.Token[CallOptions]] = []
 
+    # No tokens kept here: one object may be in use by several tasks, which leave in any order.
     def __enter__(self) -> None:
-        self._tokens.append(_ambient.set(self._options.over(_ambient.get())))
+        around = _ambient.get()
+        _around.set((*_around.get(), around))
+        _ambient.set(self._options.over(around))
 
     def __exit__(self, *exc: object) -> None:
-        _ambient.reset(self._tokens.pop())
+        *rest, around = _around.get()
+        _around.set(tuple(rest))
+        _ambient.set(around)
 
 
 @final
@@ -134,8 +142,18 @@ def set_call(call: Call) -> None:
     _call.set(call)
 
 
+@contextmanager
+def within_call(call: Call) -> Generator[None]:
+    """Makes `call` the current one of the block: a local call's own."""
+    token = _call.set(call)
+    try:
+        yield
+    finally:
+        _call.reset(token)
+
+
 def current_call() -> Call:
-    """The call being served; a neutral one where a method was called locally or no call is served."""
+    """The call being served, or the local call of a server object; a neutral one outside both."""
     return _call.get() or Call("local", {})
 
 
