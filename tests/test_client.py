@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from typedrpc import (
     Call,
     DataLoss,
+    InternalError,
     InvalidArgument,
+    NotFound,
     Oneway,
     Reply,
     Rpc,
@@ -283,6 +285,24 @@ async def test_a_reply_that_is_not_what_the_contract_says_is_an_error_that_says_
         ) as e:
             await client(OtherTelling).tell()
     assert "s3cret" not in str(e.value)
+
+
+class Unwritable(Service, service="unwritable"):
+    @service.method
+    async def at_once(self) -> str:
+        return "\ud800"
+
+    @service.method
+    async def later(self) -> str:
+        await asyncio.sleep(0)
+        raise NotFound("\ud800")
+
+
+async def test_an_answer_that_cannot_be_written_is_an_internal_error_at_once() -> None:
+    async with serving(Unwritable()):
+        for method in (client(Unwritable).at_once, client(Unwritable).later):
+            with pytest.raises(InternalError, match="the handler failed, see the server's log"):
+                await asyncio.wait_for(method(), 1)
 
 
 async def test_a_local_object_answers_like_a_client() -> None:

@@ -23,8 +23,10 @@ pytestmark = pytest.mark.timeout(300)
 def mypy(file: Path) -> set[int]:
     """The lines with errors."""
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--no-pretty", str(file)]
-    out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    return {int(n) for n in re.findall(rf"^{re.escape(str(file.relative_to(ROOT)))}:(\d+): error", out, re.MULTILINE)}
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    found = re.findall(rf"^{re.escape(str(file.relative_to(ROOT)))}:(\d+): error", ran.stdout, re.MULTILINE)
+    assert ran.returncode == bool(found), ran  # neither a crash nor an error elsewhere
+    return {int(n) for n in found}
 
 
 def pyright(*arguments: str, env: dict[str, str] | None = None) -> dict[str, object]:
@@ -36,6 +38,8 @@ def pyright(*arguments: str, env: dict[str, str] | None = None) -> dict[str, obj
 
 def pyright_lines(file: Path) -> set[int]:
     found = pyright("-p", str(file.with_name("pyrightconfig.json")), "--pythonpath", sys.executable)
+    summary: Any = found["summary"]
+    assert summary["filesAnalyzed"] == 2, found
     diagnostics: Any = found["generalDiagnostics"]
     errors = [d for d in diagnostics if d["severity"] == "error" and d["file"] == str(file)]
     return {d["range"]["start"]["line"] + 1 for d in errors}

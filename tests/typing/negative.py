@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -46,7 +46,35 @@ class Changed(Echo):
         return Message(text=str(msg))
 
 
+class Renamed(Echo):
+    @service.method
+    async def echo(self, message: Message, *, loud: bool = False) -> Message:  # error
+        return message
+
+
+class Undecorated(Echo):
+    async def echo(self, msg: Message, *, loud: bool = False) -> Message:  # error
+        return msg
+
+
+class Replying(Echo):
+    @service.method
+    async def log(self, line: str) -> None: ...  # error
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Crud(Service, Protocol[T]):
+    @service.method
+    async def save(self, item: T) -> T: ...
+
+
 EchoClient = client(Echo)
+
+
+async def business(echo: Echo) -> None:
+    await echo.log("line")
 
 
 async def wrong_calls() -> None:
@@ -66,6 +94,12 @@ async def wrong_calls() -> None:
     reply: Reply[int] = await EchoClient.echo.with_reply(Message(text="x"))  # error
     await EchoServer().echo("text")  # error
     del number, reply
+    await Echo.echo(Message(text="x"))  # error
+    await Rpc.in_memory().client(Echo).echo("text")  # error
+    await client(Crud[Message]).save(3)  # error
+    await business(EchoServer)  # error
+    await business(client(Crud[Message]))  # error
+    await EchoServer().echo.with_options(metadata={"a": 1})(Message(text="x"))  # error
 
 
 def wrong_uses() -> None:
@@ -74,7 +108,14 @@ def wrong_uses() -> None:
     NotFound("nobody")  # error
     NotFound("nobody", id="3")  # error
     NotFound("nobody", idd=3)  # error
+    NotFound("nobody", 3)  # error
+    print(NotFound("nobody", id=3).idd)  # error
+    client(3)  # error
+    client(Echo, timeout="2")  # error
+    client(Crud[int])  # error
     options(timeouts=2)  # error
+    options(timeout="2")  # error
+    options(retry=2)  # error
     Retry(attempt=2)  # error
     Rpc.in_memory(timeout="1")  # error
 
@@ -93,3 +134,21 @@ class Wrong(Service):
 
     @service.method(dialect="grpc")  # error
     async def dialect(self) -> None: ...
+
+    @service.method(oneway=True, raises=[NotFound])  # error
+    async def oneway_with_errors(self) -> None: ...
+
+    @service.method(delivery="exactly_once")  # error
+    async def delivery(self) -> None: ...
+
+    @service.method(timeout="2")  # error
+    async def timeout(self) -> None: ...
+
+
+class WrongOptions(Service, services="wrong"):  # error
+    pass
+
+
+@service(delivery="exactly_once")  # error
+class WrongDelivery:
+    pass

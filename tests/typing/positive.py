@@ -10,6 +10,9 @@ from typing_extensions import override
 
 from typedrpc import (
     Call,
+    ErrorDetail,
+    InternalError,
+    InvalidArgument,
     Method,
     Oneway,
     Reply,
@@ -192,6 +195,17 @@ async def lives(broker: KafkaBroker) -> None:
         assert_type(await rpc.request("echo-topic", b"x", timeout=10), bytes)
     async with TestRpc(rpc) as tested:
         assert_type(tested, Rpc)
+
+
+async def failures() -> None:
+    try:
+        await EchoClient.get(3)
+    except NotFound as error:
+        assert_type(error.id, int)
+    except InvalidArgument as error:
+        assert_type(error.errors, list[ErrorDetail])
+    except InternalError as error:
+        assert_type(error.error_id, str)
 
 
 def errors() -> None:
