@@ -29,6 +29,7 @@ from typedrpc.wire import (
     parse_response,
     reply_headers,
     response_headers,
+    status_of,
 )
 
 RawHeaders = list[tuple[str, bytes | None]]
@@ -403,6 +404,7 @@ def test_any_headers_are_a_request_or_malformed(headers: RawHeaders) -> None:
 @given(hostile | mutated())
 def test_any_headers_are_a_response(headers: RawHeaders) -> None:
     response = parse_response(headers)
+    assert status_of(headers) is response.status
     assert isinstance(response.status, Status)
     assert response.queue_ms >= 0
     assert response.exec_ms >= 0

@@ -246,4 +246,4 @@ def _key_bytes(key: Key | None) -> bytes | None:
 
 
 def _timeout_header(seconds: float) -> Header:
-    return ("rpc-timeout", b"%d" % max(1, round(seconds * 1000)))
+    return ("rpc-timeout", b"%d" % max(1, int(seconds * 1000 + 0.5)))

@@ -20,7 +20,7 @@ from typedrpc.options import NO_OPTIONS, CallOptions, Metadata, Reply, with_ambi
 from typedrpc.retrying import with_retries
 from typedrpc.signature import close_types, method_codec
 from typedrpc.transport import Record
-from typedrpc.wire import Header, metadata_headers, method_headers, parse_response
+from typedrpc.wire import Header, metadata_headers, method_headers, parse_response, status_of
 
 S = TypeVar("S")
 
@@ -59,6 +59,8 @@ def running_calls() -> Calls:
     if serving is not None:
         return serving
     loop = asyncio.get_running_loop()
+    if len(_started) == 1 and _started[0].loop is loop:
+        return _started[0]
     here = [c for c in _started if c.loop is loop]
     if len(here) == 1:
         return here[0]
@@ -187,7 +189,7 @@ class ClientMethod:
 
         async def attempt(seconds: float) -> Record:
             record = await calls.unary(target, body, seconds, options.key, metadata)
-            if parse_response(record.headers).status in retry.on:
+            if status_of(record.headers) in retry.on:
                 self._value(record)  # raises it
             return record
 
@@ -207,13 +209,13 @@ class ClientMethod:
         return Target(name=self._target.name, topic=self._target.topic, plain=True, headers=headers), body
 
     def _value(self, record: Record) -> Any:
-        response = parse_response(record.headers)
+        status = status_of(record.headers)
         body = record.value
-        if response.status is not Status.OK:
-            raise self._errors.load(response.status, body)
+        if status is not Status.OK:
+            raise self._errors.load(status, body)
         try:
             if self._bare_reply is not None:
-                return self._bare_reply.load_reply(body or b"", response.content_type)
+                return self._bare_reply.load_reply(body or b"", parse_response(record.headers).content_type)
             return self._codec.load_reply(body or b"")
         except ReplyError as error:
             text = f"{self._target.name}: the reply is not what the contract says: {error}"

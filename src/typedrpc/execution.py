@@ -234,7 +234,7 @@ class Execution:
         try:
             metadata = metadata_headers(job.call.reply_metadata) if job.call.reply_metadata else ()
             headers, body = job.method.reply(job.request, value, job.queue_ms, self._exec_ms(job), metadata)
-        except (ReplyError, UsageError, RpcError) as error:
+        except Exception as error:  # noqa: BLE001  # a caller must be answered, whatever a serializer does
             self._fail(job, error)
             return
         if len(body) > self._limits.max_body:
@@ -278,7 +278,7 @@ class Execution:
         return InternalError(f"{job.method.name}: the handler failed, see the server's log", error_id=error_id)
 
     def _exec_ms(self, job: Job) -> int:
-        return round((self._loop.time() - job.received) * 1000)
+        return int((self._loop.time() - job.received) * 1000)
 
 
 def _ended(job: Job) -> RpcError:

@@ -248,8 +248,9 @@ class Server:
         if reply is None:
             self._finish(token)
         else:
+            if not self._unanswered:
+                self._all_answered.clear()
             self._unanswered += 1
-            self._all_answered.clear()
             self._transport.send(reply.topic, reply.partition, None, body, headers, self._answered, token)
 
     def _answered(self, token: Token, error: BaseException | None) -> None:

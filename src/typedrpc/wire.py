@@ -117,7 +117,7 @@ def response_headers(
         ("correlation_id", correlation_id),
         JSON_CONTENT,
         _PROTOCOL_HEADER,
-        ("rpc-status", _STATUS_BYTES[status]),
+        _STATUS_HEADERS[status],
         ("rpc-queue-ms", b"%d" % queue_ms),
         ("rpc-exec-ms", b"%d" % exec_ms),
         *metadata,
@@ -176,6 +176,14 @@ def parse_response(headers: WireHeaders) -> Response:
         _number(exec_ms, MAX_TIMEOUT_MS) or 0 if exec_ms else 0,
         _metadata(found) if found else {},
     )
+
+
+def status_of(headers: WireHeaders) -> Status:
+    """A reply's status alone, which is all that most callers ask for; as `parse_response` reads it."""
+    for name, value in headers:
+        if name == "rpc-status":
+            return _STATUSES.get(value or b"", Status.UNKNOWN)
+    return Status.OK
 
 
 def correlation_of(headers: WireHeaders) -> bytes | None:
@@ -250,4 +258,5 @@ def _metadata(found: dict[str, bytes | None]) -> dict[str, str]:
 
 
 _STATUS_BYTES = {status: status.value.encode() for status in Status}
+_STATUS_HEADERS: dict[Status, Header] = {status: ("rpc-status", text) for status, text in _STATUS_BYTES.items()}
 _STATUSES: dict[bytes, Status] = {text: status for status, text in _STATUS_BYTES.items()}
