@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Protocol, cast
 
 import pytest
@@ -298,7 +299,8 @@ class Unwritable(Service, service="unwritable"):
         raise NotFound("\ud800")
 
 
-async def test_an_answer_that_cannot_be_written_is_an_internal_error_at_once() -> None:
+async def test_an_answer_that_cannot_be_written_is_an_internal_error_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "typedrpc")  # a lone surrogate in a captured log breaks the report of the worker
     async with serving(Unwritable()):
         for method in (client(Unwritable).at_once, client(Unwritable).later):
             with pytest.raises(InternalError, match="the handler failed, see the server's log"):
