@@ -73,9 +73,13 @@ class Connection:
         }
 
     def producer_settings(self, *, durable: bool) -> dict[str, Any]:
-        """`max_batch_size` bounds our own batches; aiokafka's 16 KiB made 5,000 calls at once 25 times slower."""
-        acks = "all" if durable or self.producer.get("enable_idempotence") else self.acks
-        return {**self.client_settings(), **self.producer, "acks": acks, "linger_ms": 0, "max_batch_size": 262_144}
+        """`durable`: idempotent, so that no retry writes a record twice, and acknowledged by all in-sync replicas.
+
+        `max_batch_size` bounds our own batches; aiokafka's 16 KiB made 5,000 calls at once 25 times slower.
+        """
+        once = durable or self.producer.get("enable_idempotence", False)
+        settings = {**self.client_settings(), **self.producer, "enable_idempotence": once}
+        return {**settings, "acks": "all" if once else self.acks, "linger_ms": 0, "max_batch_size": 262_144}
 
 
 def connection_of(broker: KafkaBroker) -> Connection | None:

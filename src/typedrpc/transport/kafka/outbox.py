@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    RecordListTooLargeError,
+)
 
 from typedrpc.transport import Sent, TransportError
 from typedrpc.transport.kafka.connection import translated
 from typedrpc.wire import Header
+
+if TYPE_CHECKING:
+    from aiokafka import BatchBuilder
+
+_log = logging.getLogger("typedrpc")
 
 Item = tuple[bytes | None, bytes | None, Sequence[Header], Sent, Any]
 
 _SEND_TIMEOUT = 15.0
 """Seconds for a batch, above aiokafka's request time-out: an idempotent batch would never give up by itself."""
 _FLUSH_TIMEOUT = 5.0
+
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""A broker refuses a whole batch for one record, or because its topic allows smaller batches than ours."""
+_BROKEN = (OutOfOrderSequenceNumber, ProducerFenced, InvalidProducerEpoch)
+"""After these an idempotent producer never writes to the partition again."""
+
+
+class _RefusedError(TransportError):
+    """What is wrong is a record, not the connection."""
 
 
 class Clock:
@@ -54,6 +77,7 @@ class Outbox:
         self._producer: AIOKafkaProducer | None = None
         self._buffers: dict[tuple[str, int | None], list[Item]] = {}
         self._pumps: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def producer(self) -> AIOKafkaProducer:
@@ -85,48 +109,96 @@ class Outbox:
         for pump in self._pumps:
             pump.cancel()
         if self._producer is not None:
-            with suppress(TimeoutError):  # Kafka is away; aiokafka would wait for it for ever
-                await asyncio.wait_for(self._producer.stop(), _FLUSH_TIMEOUT)
+            await _stop(self._producer)
+        await asyncio.gather(*self._closing)
 
     async def _pump(self, at: tuple[str, int | None]) -> None:
         while items := self._buffers[at]:
             self._buffers[at] = []
-            done = 0
             try:
-                while done < len(items):
-                    sent = await self._send(at, items, done)
-                    _settle(items[done : done + sent], None)
-                    done += sent
-            except TransportError as error:
-                _settle(items[done:], error)
-            except Exception as error:  # noqa: BLE001  # say a key that is no bytes; later records still go
-                _settle(items[done:], TransportError(f"a record for topic {at[0]!r} cannot be written: {error!r}"))
+                while items:
+                    await self._send_some(at, items)
             except BaseException:
                 stopped = TransportError("this process stopped before the record was written")
-                _settle(items[done:] + self._buffers.pop(at), stopped)
+                _settle(items + self._buffers.pop(at), stopped)
                 raise
         del self._buffers[at]
 
-    async def _send(self, at: tuple[str, int | None], items: list[Item], first: int) -> int:
-        """One batch of the items from `first` on; answers how many went."""
+    async def _send_some(self, at: tuple[str, int | None], items: list[Item]) -> None:
+        """Takes the first of the items and sends them as one batch; what fails it fails no other."""
+        count, error = await self._send(at, items)
+        if count == 1 or not isinstance(error, _RefusedError):
+            _settle(items[:count], error)
+            del items[:count]
+            return
+        for _ in range(count):  # one record is at fault: each alone
+            _, error = await self._send(at, items[:1])
+            _settle(items[:1], error)
+            del items[0]
+
+    async def _send(self, at: tuple[str, int | None], items: list[Item]) -> tuple[int, TransportError | None]:
+        """How many of the items went as one batch, and why they could not be written."""
+        count, error = await self._try(at, items)
+        if error is not None and isinstance(error.__cause__, _BROKEN):  # surely not written: now by a new producer
+            count, error = await self._try(at, items)
+        return count, error
+
+    async def _try(self, at: tuple[str, int | None], items: list[Item]) -> tuple[int, TransportError | None]:
         topic, partition = at
-        async with translated(f"a record for topic {topic!r}"), asyncio.timeout(_SEND_TIMEOUT):
-            producer = await self.producer()
-            if partition is None:
-                partition = random.choice(sorted(await producer.partitions_for(topic)))  # noqa: S311
-            batch = producer.create_batch()
-            after = first
-            for key, value, headers, _, _ in items[first:] if first else items:
-                own = headers if isinstance(headers, list) else list(headers)  # aiokafka takes nothing else
-                if batch.append(timestamp=None, key=key, value=value, headers=own) is None:
-                    break
-                after += 1
-            batch.close()
-            started = time.monotonic()
-            written = await (await producer.send_batch(batch, topic, partition=partition))
-            if written.timestamp_type == 1:
-                self.clock.sample(started, time.monotonic(), written.timestamp)
-        return after - first
+        count, producer = len(items), None
+        try:
+            async with translated(f"a record for topic {topic!r}"), asyncio.timeout(_SEND_TIMEOUT):
+                producer = await self.producer()
+                if partition is None:
+                    partition = random.choice(sorted(await producer.partitions_for(topic)))  # noqa: S311
+                batch = producer.create_batch()
+                count = _fill(batch, items)
+                batch.close()
+                started = time.monotonic()
+                # Shielded: aiokafka's sender dies of a batch that was cancelled when it comes to its retry.
+                written = await asyncio.shield(await producer.send_batch(batch, topic, partition=partition))
+        except TransportError as error:
+            self._drop_if_broken(producer, error)
+            return count, _RefusedError(str(error)) if isinstance(error.__cause__, _REFUSALS) else error
+        except Exception as error:  # noqa: BLE001  # say a key that is no bytes
+            return count, _RefusedError(f"a record for topic {topic!r} cannot be written: {error!r}")
+        if written.timestamp_type == 1:
+            self.clock.sample(started, time.monotonic(), written.timestamp)
+        return count, None
+
+    def _drop_if_broken(self, producer: AIOKafkaProducer | None, error: TransportError) -> None:
+        """The next batch makes a new producer where this one writes no more: aiokafka does not repair it."""
+        if producer is None or not (isinstance(error.__cause__, _BROKEN) or _sender_ended(producer)):
+            return
+        if producer is self._producer:
+            _log.warning("a producer is broken and made anew: %s", error)
+            self._producer = None
+            closing = asyncio.get_running_loop().create_task(_stop(producer))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Flushes, waiting a bounded time: where Kafka is away, aiokafka would wait for it for ever."""
+    with suppress(TimeoutError, KafkaError):
+        await asyncio.wait_for(producer.stop(), _FLUSH_TIMEOUT)
+
+
+def _sender_ended(producer: Any) -> bool:
+    """Whether aiokafka's background task is dead, as after an error that it did not foresee."""
+    task: asyncio.Task[None] | None = producer._sender.sender_task  # nothing public tells
+    return task is not None and task.done()
+
+
+def _fill(batch: BatchBuilder, items: list[Item]) -> int:
+    """Appends as many of the items as the batch takes, one at least; answers how many."""
+    count = 0
+    for key, value, headers, _, _ in items:
+        own = headers if isinstance(headers, list) else list(headers)  # aiokafka takes nothing else
+        if batch.append(timestamp=None, key=key, value=value, headers=own) is None:
+            break
+        count += 1
+    return count
 
 
 def _settle(items: Sequence[Item], error: TransportError | None) -> None:
