@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 
 class Balance:
     """Outstanding calls of each partition of one topic.
@@ -26,3 +28,9 @@ class Balance:
             choice = outstanding.index(fewest)
         self._next = (choice + 1) % len(outstanding)
         return choice
+
+    def choose_other(self, tried: Set[int]) -> int:
+        """The one with the fewest outstanding calls that is not in `tried`, where there is one."""
+        outstanding = self.outstanding
+        untried = [p for p in range(len(outstanding)) if p not in tried]
+        return min(untried or range(len(outstanding)), key=outstanding.__getitem__)

@@ -14,23 +14,30 @@ from typedrpc.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 from typedrpc.in_flight import InFlight
 from typedrpc.options import Key, served_call
 from typedrpc.reply_inbox import ReplyInbox
+from typedrpc.retrying import Budget
 from typedrpc.routes import Route, Routes
 from typedrpc.transport import Record, Transport, TransportError
 from typedrpc.wire import Header, cancel_headers, reply_headers
 
 _log = logging.getLogger("typedrpc")
 
+_ALLOWANCE = 5.0
+"""Seconds that a cancel outlives its call's deadline: the request may be written late, and be new to a server then."""
 _LAST_REPLIES = 0.25  # seconds; a handler of this process may have answered just now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What is the same for every call of one method. `name` is for messages, `headers` for the record."""
+    """What is the same for every call of one method. `name` is for messages, `headers` for the record.
+
+    `once`: no retry of the producer's may write the request twice, for its topic is served at most once.
+    """
 
     name: str
     topic: str
     plain: bool
     headers: tuple[Header, ...]
+    once: bool = False
 
 
 class Calls:
@@ -45,6 +52,7 @@ class Calls:
         self._limits = limits
         self._create = create
         self._routes = Routes(transport, topics, create=create)
+        self._budgets: dict[str, Budget] = {}
         self._in_flight = InFlight(limits.max_in_flight, limits.max_in_flight_bytes)
         self._ready: asyncio.Future[None] = self.loop.create_future()
         self._stopped = False
@@ -61,6 +69,7 @@ class Calls:
             self._end_wait_for_ready(error)
             raise
         self._typed_reply = reply_headers(self._topics.replies, partition)
+        self._routes.start()
         self._end_wait_for_ready(None)
 
     async def stop(self) -> None:
@@ -75,10 +84,26 @@ class Calls:
         await self._inbox.stop()
         self.dispatcher.stop()
 
+    def budget(self, target: Target) -> Budget:
+        """For the retries of all calls to the target's topic."""
+        found = self._budgets.get(target.topic)
+        if found is None:
+            found = self._budgets[target.topic] = Budget(self._limits.max_in_flight)
+        return found
+
     async def unary(
-        self, target: Target, body: bytes, timeout: float, key: Key | None, metadata: Sequence[Header]
+        self,
+        target: Target,
+        body: bytes,
+        timeout: float,
+        key: Key | None,
+        metadata: Sequence[Header],
+        tried: set[int] | None = None,
     ) -> Record:
-        """The reply's record. Raises DeadlineExceeded, Unavailable or ResourceExhausted."""
+        """The reply's record. Raises DeadlineExceeded, Unavailable or ResourceExhausted.
+
+        `tried` holds the partitions of earlier attempts, which are avoided; this one's is added.
+        """
         deadline = self._deadline(timeout)
         try:
             route = self._routes.get(target.topic)
@@ -88,7 +113,9 @@ class Calls:
             raise self._expired(target, timeout, sent=False) from None
         if target.plain and not self._inbox.plain_open:
             await self._open_plain(target, deadline, timeout)
-        partition = self._partition(route, key)
+        partition = route.choose_other(tried) if tried else self._partition(route, key)
+        if tried is not None:
+            tried.add(partition)
         pending = self.dispatcher.open(deadline)
         self._in_flight.enter(len(body))
         route.outstanding[partition] += 1
@@ -99,6 +126,8 @@ class Calls:
             self._cancel(pending, target)
             raise
         except TimeoutError:
+            if not pending.written:  # it may still be, and be new to a server then
+                self._cancel(pending, target)
             raise self._expired(target, timeout, sent=True) from None
         finally:
             self.dispatcher.close(pending)
@@ -147,17 +176,24 @@ class Calls:
         headers = [("correlation_id", pending.correlation_id), *reply, *target.headers, *metadata]
         if not target.plain:
             headers.append(_timeout_header(pending.deadline - self.loop.time()))
-        self._transport.send(target.topic, partition, _key_bytes(key), body, headers, self._sent, (pending, target))
+        token = (pending, target)
+        self._transport.send(
+            target.topic, partition, _key_bytes(key), body, headers, self._sent, token, durable=target.once
+        )
 
     def _cancel(self, pending: Pending[Record], target: Target) -> None:
         """Tells the servers that nobody waits any more; a plain FastStream handler could not be told."""
         if not target.plain and not self._stopped:
-            headers = cancel_headers(pending.correlation_id, self._typed_reply)
+            left = max(0.0, pending.deadline - self.loop.time())
+            headers = cancel_headers(pending.correlation_id, self._typed_reply, _timeout_header(left + _ALLOWANCE))
             self._transport.send(self._topics.cancels, None, None, None, headers, _ignored, None)
 
     def _sent(self, token: tuple[Pending[Record], Target], error: BaseException | None) -> None:
-        if error is not None:
-            pending, target = token
+        pending, target = token
+        if error is None:
+            pending.written = True
+        else:
+            self._routes.doubt(target.topic)
             self.dispatcher.fail(pending, Unavailable(f"{target.name}: the request was not written: {error}"))
 
     def _deadline(self, timeout: float) -> float:

@@ -12,7 +12,7 @@ from typedrpc.transport import Record, Transport
 from typedrpc.wire import Address, parse_cancel
 
 _KEPT = 10_000
-_KEPT_FOR = 60.0  # seconds that a cancel waits for a request that is still queued
+_KEPT_FOR = 60_000  # milliseconds that a cancel waits for a request that is still queued, where it does not say
 
 
 class Cancelled:
@@ -24,9 +24,9 @@ class Cancelled:
     def __bool__(self) -> bool:
         return bool(self._until)
 
-    def add(self, address: Address, now: float) -> None:
-        """Remembers the cancel, and forgets what is too old or too much."""
-        self._until[address] = now + _KEPT_FOR
+    def add(self, address: Address, until: float, now: float) -> None:
+        """Remembers the cancel until its request has expired, and forgets what is too old or too much."""
+        self._until[address] = until
         while self._until and (len(self._until) > _KEPT or next(iter(self._until.values())) < now):
             self._until.popitem(last=False)
 
@@ -44,7 +44,7 @@ class CancelInbox:
         self._starting: asyncio.Task[None] | None = None
         self._reading: Reading | None = None
 
-    async def start(self, transport: Transport, cancel: Callable[[Address], None]) -> None:
+    async def start(self, transport: Transport, cancel: Callable[[Address, float], None]) -> None:
         """Reads from now on, once however often it is called. Raises TransportError."""
         if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
             self._starting = asyncio.create_task(self._start(transport, cancel))
@@ -59,15 +59,16 @@ class CancelInbox:
             await self._reading.stop()
         self._starting = self._reading = None
 
-    async def _start(self, transport: Transport, cancel: Callable[[Address], None]) -> None:
+    async def _start(self, transport: Transport, cancel: Callable[[Address, float], None]) -> None:
         await transport.ensure_topics([self._topic], create=self._create)
         partitions = range(await transport.partitions_of(self._topic.name))
 
         def take(records: Sequence[Record]) -> None:
             for record in records:
-                address = parse_cancel(record.headers)
-                if address is not None:
-                    cancel(address)
+                found = parse_cancel(record.headers)
+                if found is not None:
+                    address, timeout_ms = found
+                    cancel(address, (_KEPT_FOR if timeout_ms is None else timeout_ms) / 1000)
 
         # A cancel that is missed costs a handler's time, up to its deadline.
         self._reading = Reading(transport, self._topic.name, partitions, take, lambda: None)

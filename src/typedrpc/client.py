@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import types
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -139,6 +140,7 @@ class ClientMethod:
             topic=service.topic_of(spec),
             plain=plain,
             headers=() if plain else method_headers(service.name, spec.name),
+            once=service.delivery_of(spec) == "at_most_once",
         )
         parameters = list(signature.parameters.values())
         self._bare = BareCodec(parameters[0].annotation) if plain and parameters else None
@@ -187,13 +189,16 @@ class ClientMethod:
         if retry is None:
             return calls.unary(target, body, timeout, options.key, metadata)
 
+        tried: set[int] = set()
+
         async def attempt(seconds: float) -> Record:
-            record = await calls.unary(target, body, seconds, options.key, metadata)
-            if status_of(record.headers) in retry.on:
+            record = await calls.unary(target, body, seconds, options.key, metadata, tried)
+            status = status_of(record.headers)
+            if status in retry.on or status is Status.DEADLINE_EXCEEDED:
                 self._value(record)  # raises it
             return record
 
-        return with_retries(retry, timeout, attempt)
+        return with_retries(retry, timeout, calls.budget(target), attempt)
 
     def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Target, bytes]:
         if not self._target.plain:
@@ -206,7 +211,7 @@ class ClientMethod:
         except ReplyError:
             raise self._codec.not_sendable(arguments) from None
         headers = faststream.request_headers(content_type)
-        return Target(name=self._target.name, topic=self._target.topic, plain=True, headers=headers), body
+        return replace(self._target, headers=headers), body
 
     def _value(self, record: Record) -> Any:
         status = status_of(record.headers)

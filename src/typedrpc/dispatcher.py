@@ -76,14 +76,15 @@ class Deadlines(Generic[K, D]):
 
 
 class Pending(Generic[T]):
-    """A call that waits: `future` gets the reply or the error."""
+    """A call that waits: `future` gets the reply or the error. `written`: Kafka has the request."""
 
-    __slots__ = ("correlation_id", "deadline", "future")
+    __slots__ = ("correlation_id", "deadline", "future", "written")
 
     def __init__(self, correlation_id: bytes, deadline: float, future: asyncio.Future[T]) -> None:
         self.correlation_id: bytes = correlation_id
         self.deadline: float = deadline
         self.future: asyncio.Future[T] = future
+        self.written: bool = False
 
 
 class Dispatcher(Generic[T]):

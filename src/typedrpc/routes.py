@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from typedrpc.balance import Balance
 from typedrpc.config import Topics
-from typedrpc.transport import Transport
+from typedrpc.transport import Transport, TransportError
+
+_REFRESH = 30.0  # seconds after which partitions that were added get calls
 
 
 class Route:
@@ -16,6 +19,7 @@ class Route:
     def __init__(self, partitions: int) -> None:
         self._balance = Balance(partitions)
         self.outstanding: list[int] = self._balance.outstanding
+        self.choose_other: Callable[[set[int]], int] = self._balance.choose_other
         self._chosen = -1
         self._loop = asyncio.get_running_loop()
 
@@ -38,8 +42,14 @@ class Routes:
         self._topics = topics
         self._create = create
         self._routes: dict[str, Route] = {}
+        self._doubted: dict[str, Route] = {}
         self._opening: dict[str, asyncio.Task[Route]] = {}
+        self._refreshing: asyncio.Task[None] | None = None
         self.get: Callable[[str], Route | None] = self._routes.get
+
+    def start(self) -> None:
+        """Looks for added partitions from now on."""
+        self._refreshing = asyncio.create_task(self._refresh_regularly(), name="typedrpc routes")
 
     async def open(self, topic: str) -> Route:
         """The route, made once however many ask. Raises TransportError; the next one asks again then."""
@@ -51,18 +61,41 @@ class Routes:
             task.add_done_callback(lambda done: self._opened(topic, done))
         return await asyncio.shield(task)
 
+    def doubt(self, topic: str) -> None:
+        """A request could not be written: the topic may be gone or smaller, so the next call looks it up again."""
+        route = self._routes.pop(topic, None)
+        if route is not None:
+            self._doubted[topic] = route
+
     async def stop(self) -> None:
         """Gives up what is being opened."""
-        opening = list(self._opening.values())
-        for task in opening:
+        tasks: list[asyncio.Task[Any]] = list(self._opening.values())
+        if self._refreshing is not None:
+            tasks.append(self._refreshing)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*opening, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _make(self, topic: str) -> Route:
         await self._transport.ensure_topics([self._topics.request_topic(topic)], create=self._create)
-        return Route(await self._transport.partitions_of(topic))
+        partitions = await self._transport.partitions_of(topic)
+        return _of_size(partitions, self._doubted.pop(topic, None))
 
     def _opened(self, topic: str, task: asyncio.Task[Route]) -> None:
         del self._opening[topic]
         if not task.cancelled() and task.exception() is None:
             self._routes[topic] = task.result()
+
+    async def _refresh_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_REFRESH)
+            for topic, route in list(self._routes.items()):
+                try:
+                    self._routes[topic] = _of_size(await self._transport.partitions_of(topic), route)
+                except TransportError:
+                    self.doubt(topic)
+
+
+def _of_size(partitions: int, before: Route | None) -> Route:
+    """The route of before where it still fits: it knows which partitions have calls that nobody answers."""
+    return before if before is not None and len(before.outstanding) == partitions else Route(partitions)

@@ -277,9 +277,9 @@ class Rpc:
                 if isinstance(outcome, BaseException):
                     raise outcome
 
-    def _cancel(self, address: Address) -> None:
+    def _cancel(self, address: Address, seconds: float) -> None:
         for server in self._servers.values():
-            server.cancel(address)
+            server.cancel(address, seconds)
 
     async def _stop_serving(self) -> None:
         async with self._change():

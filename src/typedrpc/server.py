@@ -90,10 +90,11 @@ class Server:
         await self._reader.close()
         self._reader = None
 
-    def cancel(self, address: Address) -> None:
-        """Stops the handler of that request, or skips the request where it is still queued."""
+    def cancel(self, address: Address, seconds: float) -> None:
+        """Stops the handler of that request, or skips the request where it comes within so many seconds."""
         if not self._execution.cancel(address):
-            self._cancelled.add(address, self._loop.time())
+            now = self._loop.time()
+            self._cancelled.add(address, now + seconds, now)
 
     async def drain(self) -> None:
         """Lets running handlers finish; after `drain_timeout` they are cancelled and answered UNAVAILABLE."""

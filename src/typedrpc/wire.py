@@ -124,16 +124,18 @@ def response_headers(
     ]
 
 
-def cancel_headers(correlation_id: bytes, reply: Sequence[Header]) -> list[Header]:
-    """Those of a cancel: the address of its request, and nothing else; it has no body."""
-    return [("correlation_id", correlation_id), *reply, _PROTOCOL_HEADER]
+def cancel_headers(correlation_id: bytes, reply: Sequence[Header], timeout: Header) -> list[Header]:
+    """Those of a cancel: the address of its request, and how long it is of use; it has no body."""
+    return [("correlation_id", correlation_id), *reply, _PROTOCOL_HEADER, timeout]
 
 
-def parse_cancel(headers: WireHeaders) -> Address | None:
-    """The address of the request to cancel; None for a record that is no cancel."""
+def parse_cancel(headers: WireHeaders) -> tuple[Address, int | None] | None:
+    """The address of the request to cancel, and for how many milliseconds; None for a record that is no cancel."""
     if len(headers) > MAX_HEADERS:
         return None
-    return _address(dict(headers[::-1]))[0]
+    found = dict(headers[::-1])
+    address, timeout = _address(found)[0], found.get("rpc-timeout")
+    return None if address is None else (address, _number(timeout, MAX_TIMEOUT_MS) if timeout else None)
 
 
 def parse_request(headers: WireHeaders) -> Request:

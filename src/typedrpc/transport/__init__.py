@@ -50,7 +50,14 @@ Sent = Callable[[Any, BaseException | None], None]
 
 
 class TransportError(Exception):
-    """Kafka could not do what was asked; the text names what, where and the remedy."""
+    """Kafka could not do what was asked; the text names what, where and the remedy.
+
+    `transient`: the same may work a moment later, as while a broker starts.
+    """
+
+    def __init__(self, text: str, *, transient: bool = False) -> None:
+        super().__init__(text)
+        self.transient: bool = transient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from typedrpc.transport import GroupListener, Sent, TopicPartition, TopicSpec, TransportError
-from typedrpc.transport.kafka.connection import Connection, connection_of, translated, uncut
+from typedrpc.transport.kafka.connection import Connection, connection_of, patiently, translated, uncut
 from typedrpc.transport.kafka.outbox import Outbox
 from typedrpc.transport.kafka.readers import KafkaGroupReader, KafkaReader
 from typedrpc.transport.kafka.topics import ensure_topics
@@ -46,13 +46,18 @@ class KafkaTransport:
 
     async def start(self) -> None:
         """As `Transport.start`."""
+        await patiently(self._connect, self._start_timeout)
+
+    async def _connect(self) -> None:
         where = f"no connection to Kafka at {self._connection.address}"
         try:
             async with translated(where), asyncio.timeout(self._start_timeout):
                 await self._outbox.producer()
         except TransportError as error:
             refusal = await self._connection.refusal()
-            raise TransportError(f"{where}: {refusal}" if refusal else str(error)) from error
+            if refusal:
+                raise TransportError(f"{where}: {refusal}") from error
+            raise
 
     async def stop(self) -> None:
         """As `Transport.stop`."""
@@ -60,13 +65,19 @@ class KafkaTransport:
 
     async def ensure_topics(self, topics: Sequence[TopicSpec], *, create: bool) -> None:
         """As `Transport.ensure_topics`."""
-        await ensure_topics(self._connection, topics, create=create, timeout=self._start_timeout)
+        seconds = self._start_timeout
+        await patiently(lambda: ensure_topics(self._connection, topics, create=create, timeout=seconds), seconds)
 
     async def partitions_of(self, topic: str) -> int:
         """As `Transport.partitions_of`."""
-        async with translated(f"topic {topic!r} at {self._connection.address}"), asyncio.timeout(self._start_timeout):
-            producer = await self._outbox.producer()
-            return len(await producer.partitions_for(topic))
+        where = f"topic {topic!r} at {self._connection.address}"
+
+        async def count() -> int:
+            async with translated(where), asyncio.timeout(self._start_timeout):
+                producer = await self._outbox.producer()
+                return len(await producer.partitions_for(topic))
+
+        return await patiently(count, self._start_timeout)
 
     def partition_for_key(self, key: bytes, partitions: int) -> int:
         """Murmur2, as Kafka's Java clients and aiokafka do it."""
@@ -90,12 +101,16 @@ class KafkaTransport:
 
     async def open_reader(self, partitions: Sequence[TopicPartition]) -> KafkaReader:
         """As `Transport.open_reader`."""
-        return await KafkaReader.open(self._connection, partitions, self._start_timeout)
+        seconds = self._start_timeout
+        return await patiently(lambda: KafkaReader.open(self._connection, partitions, seconds), seconds)
 
     async def join_group(self, group: str, topics: Sequence[str], listener: GroupListener) -> KafkaGroupReader:
         """As `Transport.join_group`."""
         instance_id = f"{self._instance_id}-{group}" if self._instance_id else None
-        return await KafkaGroupReader.join(self._connection, group, topics, listener, self._start_timeout, instance_id)
+        seconds = self._start_timeout
+        return await patiently(
+            lambda: KafkaGroupReader.join(self._connection, group, topics, listener, seconds, instance_id), seconds
+        )
 
     def broker_time(self) -> float | None:
         """As `Transport.broker_time`."""

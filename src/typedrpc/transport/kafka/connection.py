@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
@@ -31,7 +31,10 @@ _SHARED = (
     "sasl_oauth_token_provider",
     "connections_max_idle_ms",
 )
+T = TypeVar("T")
+
 _REFUSAL_TIMEOUT = 2.0
+_PAUSE = 0.25  # seconds between two attempts to reach Kafka
 _UNCUT = 2.0
 _PRODUCER = ("compression_type", "enable_idempotence")
 
@@ -116,6 +119,19 @@ async def uncut(start: Coroutine[Any, Any, None]) -> None:
         raise
 
 
+async def patiently(attempt: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """The attempt's result; while Kafka is away it is tried again, for so many seconds. Raises TransportError."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while True:
+        try:
+            return await attempt()
+        except TransportError as error:
+            if not error.transient or loop.time() + _PAUSE >= deadline:
+                raise
+        await asyncio.sleep(_PAUSE)
+
+
 @asynccontextmanager
 async def translated(where: str) -> AsyncGenerator[None]:
     """Raises TransportError for what aiokafka and the operating system raise."""
@@ -124,6 +140,6 @@ async def translated(where: str) -> AsyncGenerator[None]:
     except TimeoutError as error:
         raise TransportError(f"{where}: no answer in time; is Kafka up, and the address right?") from error
     except KafkaError as error:
-        raise TransportError(f"{where}: {error}") from error
+        raise TransportError(f"{where}: {error}", transient=error.retriable) from error
     except (OSError, AssertionError, ValueError) as error:  # aiokafka asserts what a user can get wrong
         raise TransportError(f"{where}: {type(error).__name__}: {error}") from error

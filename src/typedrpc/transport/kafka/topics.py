@@ -15,7 +15,9 @@ from typedrpc.transport.kafka.connection import Connection, translated, uncut
 
 _log = logging.getLogger("typedrpc")
 
-_TOPIC_EXISTS = 36  # https://kafka.apache.org/protocol#protocol_error_codes
+# https://kafka.apache.org/protocol#protocol_error_codes
+_TOPIC_EXISTS = 36
+_TRANSIENT = (7, 38, 41)  # timed out; fewer brokers than replicas, as while they start; not the controller
 
 
 async def ensure_topics(connection: Connection, topics: Sequence[TopicSpec], *, create: bool, timeout: float) -> None:
@@ -71,5 +73,6 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[TopicSpec]) -> No
         if code not in (0, _TOPIC_EXISTS):
             reason = next((r for r in rest if r), f"error {code}")
             raise TransportError(
-                f"topic {name!r} cannot be made: {reason}; make it yourself and set create_topics=False"
+                f"topic {name!r} cannot be made: {reason}; make it yourself and set create_topics=False",
+                transient=code in _TRANSIENT,
             )
