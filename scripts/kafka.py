@@ -36,6 +36,7 @@ KAFKA_VERSION = "4.1.0"
 LOG4J_VERSION = "2.24.3"
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 JVM_OPTIONS = ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dlog4j2.level=INFO"]
+KEY_STORE_PASSWORD = "throw-away"
 START_TIMEOUT = 60.0
 COMMAND_GRACE = 10.0
 
@@ -81,11 +82,14 @@ class Interrupted(BaseException):
 
 
 class Node:
-    """One broker (and controller): `port` without security, `sasl_port` with SASL/PLAIN, its output in `log`."""
+    """One broker (and controller): `port` without security, `sasl_port` with SASL/PLAIN, its output in `log`.
+
+    Of a secure cluster also `tls_port`, and `scram_port` with SCRAM-SHA-512 over TLS.
+    """
 
     def __init__(self, number: int, directory: Path, ports: Sequence[int]) -> None:
         self.number = number
-        self.port, self.sasl_port, self.controller_port = ports
+        self.port, self.sasl_port, self.controller_port, self.tls_port, self.scram_port = [*ports, 0, 0][:5]
         self.log = directory / f"{number}.log"
         self.command: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -154,15 +158,23 @@ class Cluster:
     """A Kafka cluster of `nodes` brokers that goes when this process goes, even by SIGKILL.
 
     With a `directory` it lives there, and stays until `destroy(directory)`. NoKafkaError where nothing can run it.
-    On Docker there is one node, which can only start and stop: faults need Java.
+    On Docker there is one node, which can only start and stop: faults and `users` need Java.
+
+    `users` (passwords by name, for SCRAM-SHA-512) make it secure: listeners `tls` and `scram` with the certificate
+    `ca`, and a user may do what ACLs allow. Who comes without a name, by `bootstrap` or `tls`, is the super user.
     """
 
-    def __init__(self, nodes: int = 1, directory: Path | None = None) -> None:
+    def __init__(
+        self, nodes: int = 1, directory: Path | None = None, *, users: Mapping[str, str] | None = None
+    ) -> None:
         self._on_java = runs_on_java(nodes)
+        self._users = users or {}
+        if self._users and not self._on_java:
+            raise NoKafkaError(HOW_TO_INSTALL.format(f"a secure cluster runs on Java only, and {java_problem()}"))
         self._lasting = directory is not None
         self.directory = directory or Path(tempfile.gettempdir(), f"typedrpc-kafka-{uuid.uuid4().hex[:12]}")
-        ports = free_ports(3 * nodes)
-        self.nodes = [Node(i + 1, self.directory, ports[3 * i : 3 * i + 3]) for i in range(nodes)]
+        ports = free_ports(5 * nodes)
+        self.nodes = [Node(i + 1, self.directory, ports[5 * i : 5 * i + 5]) for i in range(nodes)]
         self._lifeline: subprocess.Popen[bytes] | None = None
 
     @property
@@ -174,6 +186,21 @@ class Cluster:
     def sasl(self) -> str:
         """The same brokers behind SASL/PLAIN, as host:port,…"""
         return ",".join(f"127.0.0.1:{node.sasl_port}" for node in self.nodes)
+
+    @property
+    def tls(self) -> str:
+        """The brokers of a secure cluster behind TLS, as host:port,…"""
+        return ",".join(f"127.0.0.1:{node.tls_port}" for node in self.nodes)
+
+    @property
+    def scram(self) -> str:
+        """The brokers of a secure cluster behind SCRAM-SHA-512 over TLS, as host:port,…"""
+        return ",".join(f"127.0.0.1:{node.scram_port}" for node in self.nodes)
+
+    @property
+    def ca(self) -> Path:
+        """The certificate to trust, in PEM, of a secure cluster that was started."""
+        return self.directory / "ca.pem"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -215,12 +242,25 @@ class Cluster:
     def _prepare_java(self) -> None:
         java = ["java", *JVM_OPTIONS, "-cp", f"{jars()}/*"]
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        scram = [f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]" for name, word in self._users.items()]
+        if self._users:
+            make_certificate(self.ca)
         for node in self.nodes:
             file = node.log.with_suffix(".properties")
             settings = properties(node, self.nodes, data=str(node.log.with_suffix(".data")))
+            if self._users:
+                settings = secured(settings, node, key_store(self.ca))
             file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
             node.command = [*java, "kafka.Kafka", str(file)]
-            node.launch([*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(file)])
+            format_storage = [
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster_id}",
+                "-c",
+                str(file),
+                *scram,
+            ]
+            node.launch([*java, *format_storage])
         for node in self.nodes:
             if node.wait():
                 raise node.error("could not format its storage")
@@ -264,6 +304,46 @@ def properties(node: Node, nodes: Sequence[Node], data: str, listen: str = "127.
         "broker.heartbeat.interval.ms": "500",
         "broker.session.timeout.ms": "3000",  # by default 9 s pass until a killed broker is replaced or may restart
     }
+
+
+def secured(settings: Mapping[str, str], node: Node, keys: Path) -> dict[str, str]:
+    """The server.properties with listeners for TLS and for SCRAM over TLS, and with ACLs."""
+    more = f",SSL://127.0.0.1:{node.tls_port},SCRAM://127.0.0.1:{node.scram_port}"
+    return {
+        **settings,
+        "listeners": settings["listeners"] + more,
+        "advertised.listeners": settings["advertised.listeners"] + more,
+        "listener.security.protocol.map": settings["listener.security.protocol.map"] + ",SSL:SSL,SCRAM:SASL_SSL",
+        "listener.name.scram.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.scram.scram-sha-512.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
+        "ssl.keystore.type": "PKCS12",
+        "ssl.keystore.location": str(keys),
+        "ssl.keystore.password": KEY_STORE_PASSWORD,
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",  # the brokers themselves, too
+    }
+
+
+def key_store(ca: Path) -> Path:
+    """Where the key of that certificate is."""
+    return ca.with_suffix(".p12")
+
+
+def make_certificate(ca: Path) -> None:
+    """Make a key for 127.0.0.1 and the file `ca` with its certificate, which is its own CA, by Java's keytool."""
+    store = ["-storetype", "PKCS12", "-keystore", str(key_store(ca)), "-storepass", KEY_STORE_PASSWORD, "-alias", "it"]
+    extensions = ["san=ip:127.0.0.1", "bc:critical=ca:true", "ku:critical=digitalSignature,keyCertSign"]
+    extended = [word for extension in extensions for word in ("-ext", extension)]
+    key = ["-keyalg", "EC", "-groupname", "secp256r1", "-validity", "30", "-dname", "CN=kafka.py"]
+    for command in (
+        ["-genkeypair", *store, *key, *extended],
+        ["-exportcert", *store, "-rfc", "-file", str(ca)],
+    ):
+        result = subprocess.run(["keytool", *command], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if result.returncode:
+            raise KafkaError(f"keytool could not make a certificate:\n{result.stdout}{result.stderr}".strip())
 
 
 def docker_command(node: Node, name: str) -> list[str]:

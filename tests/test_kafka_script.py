@@ -36,13 +36,19 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def script() -> Script:
-    """Runs the script with the given arguments and environment, TYPEDRPC_KAFKA unset unless given."""
+def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
+    """Runs the script with the given arguments and environment, TYPEDRPC_KAFKA unset unless given.
+
+    It is a copy elsewhere, which does not see a development cluster of this project that may be up.
+    """
+    copy = tmp_path_factory.mktemp("project") / "scripts" / SCRIPT.name
+    copy.parent.mkdir()
+    shutil.copy(SCRIPT, copy)
 
     def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TYPEDRPC_KAFKA")}
         return subprocess.run(
-            [sys.executable, str(SCRIPT), *arguments], env=inherited | environment, capture_output=True, text=True
+            [sys.executable, str(copy), *arguments], env=inherited | environment, capture_output=True, text=True
         )
 
     return run
@@ -125,6 +131,12 @@ def test_docker_stands_in_for_java_with_one_node_only(script: Script, path_with:
     several = script("check", "--nodes", "3", PATH=path)
     assert several.returncode == 3
     assert "Docker runs one node only" in several.stderr
+
+
+def test_a_secure_cluster_needs_java(monkeypatch: pytest.MonkeyPatch, path_with: Callable[..., str]) -> None:
+    monkeypatch.setenv("PATH", path_with(docker="exit 0"))
+    with pytest.raises(kafka.NoKafkaError, match="a secure cluster runs on Java only, and java is not on the PATH"):
+        kafka.Cluster(users={"alice": "alice-secret"})
 
 
 def test_a_docker_command_without_its_engine_is_no_kafka(script: Script, path_with: Callable[..., str]) -> None:
