@@ -210,7 +210,8 @@ class Rpc:
     async def stop(self) -> None:
         """Takes no more requests, lets handlers finish, ends pending calls with UNAVAILABLE and disconnects.
 
-        Idempotent; takes at most a few seconds more than `Limits.drain_timeout`.
+        Idempotent; takes at most a few seconds more than `Limits.drain_timeout`, and where Kafka is away at most
+        fifteen.
         """
         async with self._change():
             try:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 
@@ -117,6 +118,48 @@ async def uncut(start: Coroutine[Any, Any, None]) -> None:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         raise
+
+
+async def stop_within(seconds: float, client: Any) -> bool:
+    """Stops one of aiokafka's producers or consumers; answers whether it ended by itself within the time.
+
+    Its own `stop()` waits for a Kafka that is away, or raises CancelledError while a fetch is tried again; either
+    would leave its tasks and connections behind.
+    """
+    stopping: asyncio.Future[None] = asyncio.ensure_future(client.stop())
+    try:
+        await asyncio.wait([stopping], timeout=seconds)
+    finally:
+        stopping.cancel()
+    if await asyncio.gather(stopping, return_exceptions=True) == [None]:
+        return True
+    if isinstance(client, AIOKafkaProducer):
+        await _abandon_producer(client)
+    else:
+        await _abandon_consumer(client)
+    return False
+
+
+async def _abandon_producer(producer: Any) -> None:
+    producer._message_accumulator.fail_all(KafkaError("this process stopped"))
+    await producer.client.close()  # ends the requests under way
+    await _end(producer._sender.sender_task)
+    await producer.client.close()  # what was tried again meanwhile
+
+
+async def _abandon_consumer(consumer: Any) -> None:
+    await consumer._client.close()
+    await _end(consumer._fetcher._fetch_task, *consumer._fetcher._pending_tasks)
+    await consumer._client.close()
+
+
+async def _end(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancels the tasks until they have ended: aiokafka's sender awaits its own ones, each of which takes one."""
+    pending = {task for task in tasks if task is not None and not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)
 
 
 async def patiently(attempt: Callable[[], Awaitable[T]], seconds: float) -> T:

@@ -7,13 +7,11 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
-    KafkaError,
     MessageSizeTooLargeError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
@@ -21,7 +19,7 @@ from aiokafka.errors import (
 )
 
 from typedrpc.transport import Sent, TransportError
-from typedrpc.transport.kafka.connection import translated
+from typedrpc.transport.kafka.connection import stop_within, translated
 from typedrpc.wire import Header
 
 if TYPE_CHECKING:
@@ -34,6 +32,7 @@ Item = tuple[bytes | None, bytes | None, Sequence[Header], Sent, Any]
 _SEND_TIMEOUT = 15.0
 """Seconds for a batch, above aiokafka's request time-out: an idempotent batch would never give up by itself."""
 _FLUSH_TIMEOUT = 5.0
+_STOP_TIMEOUT = 1.0  # what is buffered was flushed before, or cannot be
 
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
 """A broker refuses a whole batch for one record, or because its topic allows smaller batches than ours."""
@@ -77,7 +76,7 @@ class Outbox:
         self._producer: AIOKafkaProducer | None = None
         self._buffers: dict[tuple[str, int | None], list[Item]] = {}
         self._pumps: set[asyncio.Task[None]] = set()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[bool]] = set()
         self._closed = False
 
     async def producer(self) -> AIOKafkaProducer:
@@ -109,7 +108,7 @@ class Outbox:
         for pump in self._pumps:
             pump.cancel()
         if self._producer is not None:
-            await _stop(self._producer)
+            await stop_within(_STOP_TIMEOUT, self._producer)
         await asyncio.gather(*self._closing)
 
     async def _pump(self, at: tuple[str, int | None]) -> None:
@@ -173,15 +172,9 @@ class Outbox:
         if producer is self._producer:
             _log.warning("a producer is broken and made anew: %s", error)
             self._producer = None
-            closing = asyncio.get_running_loop().create_task(_stop(producer))
+            closing = asyncio.get_running_loop().create_task(stop_within(_FLUSH_TIMEOUT, producer))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    """Flushes, waiting a bounded time: where Kafka is away, aiokafka would wait for it for ever."""
-    with suppress(TimeoutError, KafkaError):
-        await asyncio.wait_for(producer.stop(), _FLUSH_TIMEOUT)
 
 
 def _sender_ended(producer: Any) -> bool:

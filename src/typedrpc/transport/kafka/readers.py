@@ -11,16 +11,15 @@ from typing import Any, Self
 
 import aiokafka
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
 
 from typedrpc.transport import CHUNK, GroupListener, Record, TopicPartition, TransportError
-from typedrpc.transport.kafka.connection import Connection, translated, uncut
+from typedrpc.transport.kafka.connection import Connection, stop_within, translated, uncut
 
 _log = logging.getLogger("typedrpc")
 
 _POLL_MS = 1000
 _COMMIT_ON_REVOKE = 1.0  # seconds; the whole group waits for it
-_STOP_TIMEOUT = 5.0
+_STOP_TIMEOUT = 3.0
 _CAREFUL = 2.0  # seconds of reading record by record after one that could not be decoded
 _CAREFUL_PAUSE = 0.005
 _NEVER_MS = 24 * 3600 * 1000  # a full server does not fetch, and is alive all the same
@@ -200,7 +199,5 @@ async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, i
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
-    try:
-        await asyncio.wait_for(consumer.stop(), _STOP_TIMEOUT)
-    except (TimeoutError, KafkaError, TransportError) as error:
-        _log.warning("a consumer did not stop cleanly: %r", error)
+    if not await stop_within(_STOP_TIMEOUT, consumer):
+        _log.warning("a consumer did not stop cleanly; is Kafka away?")
