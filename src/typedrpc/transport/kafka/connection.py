@@ -131,7 +131,8 @@ async def stop_within(seconds: float, client: Any) -> bool:
         await asyncio.wait([stopping], timeout=seconds)
     finally:
         stopping.cancel()
-    if await asyncio.gather(stopping, return_exceptions=True) == [None]:
+    (outcome,) = await asyncio.gather(stopping, return_exceptions=True)
+    if outcome is None:
         return True
     if isinstance(client, AIOKafkaProducer):
         await _abandon_producer(client)
