@@ -11,7 +11,7 @@ import pytest
 from faststream.kafka import KafkaBroker
 
 from real_kafka import FEW, kafka_script
-from typedrpc import Limits, Rpc, RpcError, Service, Unavailable, service
+from typedrpc import DeadlineExceeded, Limits, Rpc, RpcError, Service, Unavailable, service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -20,6 +20,7 @@ class Work(Service, service="work"):
     def __init__(self) -> None:
         self.started = asyncio.Event()
         self.finish = asyncio.Event()
+        self.running = 0
 
     @service.method
     async def twice(self, number: int) -> int:
@@ -28,7 +29,11 @@ class Work(Service, service="work"):
     @service.method(timeout=60)
     async def wait(self) -> str:
         self.started.set()
-        await self.finish.wait()
+        self.running += 1
+        try:
+            await self.finish.wait()
+        finally:
+            self.running -= 1
         return "done"
 
 
@@ -100,6 +105,20 @@ async def test_after_an_outage_calls_work_again_by_themselves(node: Any) -> None
             assert time.monotonic() - started < 2
         await asyncio.to_thread(node.start)
         await answered(lambda: twice(21), within=12)
+
+
+async def test_a_call_that_timed_out_before_its_request_was_written_does_not_run_on(node: Any) -> None:
+    rpc, work = make_rpc(node), Work()
+    rpc.serve(work)
+    async with rpc:
+        assert await rpc.client(Work).twice(21) == 42
+        node.freeze()
+        with pytest.raises(DeadlineExceeded):
+            await rpc.client(Work).wait.with_options(timeout=8)()
+        node.resume()
+        await answered(lambda: rpc.client(Work).twice.with_options(timeout=1)(21), within=12)
+        await asyncio.sleep(1)
+        assert work.running == 0
 
 
 async def answered(call: Callable[[], Any], within: float) -> None:
