@@ -139,6 +139,12 @@ def test_methods_on_one_topic_are_delivered_alike() -> None:
     run(made("", ("", "one"), ("delivery='at_most_once', topic='other'", "two")), postponed=True)
 
 
+def test_what_must_not_run_twice_is_not_retried() -> None:
+    text = refusal(made("delivery='at_most_once'", ("idempotent=True", "one")))
+    assert text.startswith("Made.one: idempotent=True asks for retries, and delivery='at_most_once'")
+    run(made("", ("delivery='at_most_once', topic='other'", "one"), ("idempotent=True", "two")), postponed=True)
+
+
 def test_a_name_imported_for_type_checkers_only_is_refused_with_the_remedy() -> None:
     guarded = "if TYPE_CHECKING:\n    from decimal import Decimal\n"
     text = refusal(

@@ -330,3 +330,8 @@ def _check_topics(cls: type[Any], spec: ServiceSpec) -> None:
         other_place, delivery = deliveries.setdefault(topic, (where, spec.delivery_of(method)))
         if delivery != spec.delivery_of(method):
             raise ContractError(f"{where} and {other_place} share topic {topic!r} with different delivery=: split them")
+        if method.idempotent and delivery == "at_most_once":
+            raise ContractError(
+                f"{where}: idempotent=True asks for retries, and delivery='at_most_once' is for what must not run "
+                "twice: leave one out"
+            )
