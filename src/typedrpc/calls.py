@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from typedrpc.config import Limits, Topics
 from typedrpc.dispatcher import Dispatcher, Pending
-from typedrpc.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from typedrpc.errors import DeadlineExceeded, PermissionDenied, ResourceExhausted, Unavailable
 from typedrpc.in_flight import InFlight
 from typedrpc.options import Key, served_call
 from typedrpc.reply_inbox import ReplyInbox
@@ -161,7 +161,7 @@ class Calls:
         except TimeoutError:
             raise self._expired(target, timeout, sent=False) from None
         except TransportError as error:
-            raise Unavailable(f"{target.name}: {error}") from error
+            raise _failed(target, error) from error
 
     def _send(
         self,
@@ -194,7 +194,7 @@ class Calls:
             pending.written = True
         else:
             self._routes.doubt(target.topic)
-            self.dispatcher.fail(pending, Unavailable(f"{target.name}: the request was not written: {error}"))
+            self.dispatcher.fail(pending, _failed(target, error, "the request was not written: "))
 
     def _deadline(self, timeout: float) -> float:
         now = self.loop.time()
@@ -230,7 +230,7 @@ class Calls:
                     raise _stopped()
                 route = await self._routes.open(target.topic)
             except TransportError as error:
-                raise Unavailable(f"{target.name}: {error}") from error
+                raise _failed(target, error) from error
             await self._in_flight.wait(size)
             if self._stopped:
                 raise _stopped()
@@ -246,7 +246,7 @@ class Calls:
         except TimeoutError:
             raise self._expired(target, timeout, sent=False) from None
         except TransportError as error:
-            raise Unavailable(f"{target.name}: {error}") from error
+            raise _failed(target, error) from error
 
     def _end_wait_for_ready(self, error: BaseException | None) -> None:
         if not self._ready.done():
@@ -257,6 +257,12 @@ class Calls:
                     error if isinstance(error, TransportError) else TransportError(f"start failed: {error!r}")
                 )
                 self._ready.exception()  # nobody may be waiting
+
+
+def _failed(target: Target, error: BaseException, what: str = "") -> Unavailable | PermissionDenied:
+    """How a call ends that Kafka did not take."""
+    denied = isinstance(error, TransportError) and error.denied
+    return (PermissionDenied if denied else Unavailable)(f"{target.name}: {what}{error}")
 
 
 def _stopped() -> Unavailable:

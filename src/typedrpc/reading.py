@@ -31,6 +31,7 @@ class Reading:
         self._broken = broken
         self._reader: Reader | None = None
         self._task: asyncio.Task[None] | None = None
+        self._said = ""
 
     async def start(self) -> None:
         """Nothing that is written after this returns is missed. Raises TransportError."""
@@ -50,7 +51,9 @@ class Reading:
             try:
                 await self._read()
             except TransportError as error:
-                _log.warning("%s cannot be read: %s", self._topic, error)
+                if self._said != str(error):  # once, where ACLs do not allow it
+                    _log.warning("%s cannot be read: %s", self._topic, error)
+                    self._said = str(error)
             except Exception:  # noqa: BLE001  # whatever it was, reading must go on
                 _log.exception("%s cannot be read", self._topic)
             self._broken()
@@ -64,6 +67,7 @@ class Reading:
         try:
             while True:
                 self._take(await reader.fetch())
+                self._said = ""
                 await asyncio.sleep(0)  # fetching buffered records never yields by itself
         finally:
             self._reader = None

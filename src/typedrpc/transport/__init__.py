@@ -52,12 +52,13 @@ Sent = Callable[[Any, BaseException | None], None]
 class TransportError(Exception):
     """Kafka could not do what was asked; the text names what, where and the remedy.
 
-    `transient`: the same may work a moment later, as while a broker starts.
+    `transient`: the same may work a moment later, as while a broker starts. `denied`: Kafka's ACLs do not allow it.
     """
 
-    def __init__(self, text: str, *, transient: bool = False) -> None:
+    def __init__(self, text: str, *, transient: bool = False, denied: bool = False) -> None:
         super().__init__(text)
         self.transient: bool = transient
+        self.denied: bool = denied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

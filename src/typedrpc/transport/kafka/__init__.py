@@ -13,6 +13,7 @@ from typedrpc.transport import GroupListener, Sent, TopicPartition, TopicSpec, T
 from typedrpc.transport.kafka.connection import Connection, connection_of, patiently, translated, uncut
 from typedrpc.transport.kafka.outbox import Outbox
 from typedrpc.transport.kafka.readers import KafkaGroupReader, KafkaReader
+from typedrpc.transport.kafka.refusal import refusal
 from typedrpc.transport.kafka.topics import ensure_topics
 from typedrpc.wire import Header
 
@@ -54,9 +55,8 @@ class KafkaTransport:
             async with translated(where), asyncio.timeout(self._start_timeout):
                 await self._outbox.producer()
         except TransportError as error:
-            refusal = await self._connection.refusal()
-            if refusal:
-                raise TransportError(f"{where}: {refusal}") from error
+            if reason := await refusal(self._connection.shared):
+                raise TransportError(f"{where}: {reason}") from error
             raise
 
     async def stop(self) -> None:

@@ -6,12 +6,16 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from typedrpc.errors import UsageError
 from typedrpc.transport import TransportError
@@ -34,17 +38,17 @@ _SHARED = (
 )
 T = TypeVar("T")
 
-_REFUSAL_TIMEOUT = 2.0
 _PAUSE = 0.25  # seconds between two attempts to reach Kafka
 _UNCUT = 2.0
 _PRODUCER = ("compression_type", "enable_idempotence")
+_DENIED = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 
 @dataclass(frozen=True)
 class Connection:
     """Settings for aiokafka's clients."""
 
-    shared: dict[str, Any]
+    shared: dict[str, Any] = field(repr=False)  # there is a password among them
     producer: dict[str, Any]
     acks: int | str
 
@@ -53,19 +57,6 @@ class Connection:
         """The bootstrap servers, for messages."""
         servers = self.shared["bootstrap_servers"]
         return servers if isinstance(servers, str) else ", ".join(servers)
-
-    async def refusal(self) -> str:
-        """Why a server lets nobody in, "" where it does or none is there: aiokafka's clients only log it."""
-        settings = {n: v for n, v in self.shared.items() if n not in ("bootstrap_servers", "connections_max_idle_ms")}
-        host, port, _ = collect_hosts(self.shared["bootstrap_servers"])[0]
-        try:
-            async with asyncio.timeout(_REFUSAL_TIMEOUT):
-                (await create_conn(host, port, **settings)).close()
-        except KafkaError as error:
-            return str(error)
-        except OSError:  # also a TimeoutError
-            pass
-        return ""
 
     def client_settings(self, *, request_timeout_ms: int = 10_000) -> dict[str, Any]:
         """For every client; aiokafka's 40 s would let one blackholed broker hold all others up."""
@@ -184,6 +175,7 @@ async def translated(where: str) -> AsyncGenerator[None]:
     except TimeoutError as error:
         raise TransportError(f"{where}: no answer in time; is Kafka up, and the address right?") from error
     except KafkaError as error:
-        raise TransportError(f"{where}: {error}", transient=error.retriable) from error
+        denied = isinstance(error, _DENIED)
+        raise TransportError(f"{where}: {error}", transient=error.retriable, denied=denied) from error
     except (OSError, AssertionError, ValueError) as error:  # aiokafka asserts what a user can get wrong
         raise TransportError(f"{where}: {type(error).__name__}: {error}") from error

@@ -17,6 +17,7 @@ _log = logging.getLogger("typedrpc")
 
 # https://kafka.apache.org/protocol#protocol_error_codes
 _TOPIC_EXISTS = 36
+_DENIED = 29  # to make it; whether it exists is not told then
 _TRANSIENT = (7, 38, 41)  # timed out; fewer brokers than replicas, as while they start; not the controller
 
 
@@ -38,7 +39,8 @@ async def ensure_topics(connection: Connection, topics: Sequence[TopicSpec], *, 
             return
         if not create:
             names = ", ".join(sorted(t.name for t in missing))
-            raise TransportError(f"topics are missing at {connection.address}: {names}; make them, or let Rpc do it")
+            remedy = "make them, let Rpc do it, or allow this user to see them"
+            raise TransportError(f"topics are missing at {connection.address}: {names}; {remedy}")
         await _create(admin, missing)
         made = [t.name for t in missing]
         while len(await _partitions(admin, made)) < len(made):  # noqa: ASYNC110  # only asking tells
@@ -75,4 +77,5 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[TopicSpec]) -> No
             raise TransportError(
                 f"topic {name!r} cannot be made: {reason}; make it yourself and set create_topics=False",
                 transient=code in _TRANSIENT,
+                denied=code == _DENIED,
             )
