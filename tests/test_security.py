@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import re
@@ -289,7 +290,11 @@ def other_ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "another mechanism",
         "no TLS",
         "no TLS, with a password",
-        "TLS where there is none",
+        pytest.param(
+            "TLS where there is none",
+            # asyncio leaves the transport of a TLS handshake that the server cut off to the garbage collector
+            marks=pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+        ),
         "no password",
     ],
 )
@@ -310,6 +315,8 @@ async def test_who_is_not_let_in_is_told_why_long_before_the_start_time_out(
         assert not SECRET.search(f"{error!r} {error}")
         error = error.__cause__
     assert not SECRET.search(caplog.text)
+    del error, caught
+    gc.collect()
 
 
 async def test_no_password_is_in_any_log_or_repr_of_a_process_that_works(
