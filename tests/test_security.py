@@ -106,7 +106,8 @@ async def make_topics_and_acls(address: str) -> None:
         await admin.close()
     commands = re.findall(r"^\$ kafka-acls\.sh (.*)$", PAGE.read_text().replace("\\\n", ""), re.MULTILINE)
     assert len(commands) == 4
-    connection = await create_conn(*address.split(":"))
+    host, _, port = address.partition(":")
+    connection = await create_conn(host, int(port))
     for acl in [*commands, "--allow-principal User:shop --operation Describe --topic visible"]:
         for type_, name, principal, operation in acls_of(acl):
             made = await connection.send(CreateAclsRequest(type_, name, 3, principal, "*", operation, 3))
@@ -241,35 +242,36 @@ async def test_a_server_cannot_read_the_replies_of_others_and_serves_all_the_sam
 
 def refused(case: str, cluster: Any, other_ca: Path) -> tuple[str, Any, str]:
     """Address, security and the words that say what is wrong."""
-    own = {"use_ssl": True, "ssl_context": trusting(cluster.ca)}
+
+    def password(user: str, word: str, ca: Path | None) -> SASLScram512:
+        return SASLScram512(username=user, password=word, use_ssl=True, ssl_context=trusting(ca))
+
+    own = BaseSecurity(use_ssl=True, ssl_context=trusting(cluster.ca))
     match case:
         case "the system's CAs":
             return cluster.tls, BaseSecurity(use_ssl=True, ssl_context=trusting()), "certificate is not trusted"
         case "another CA":
-            security = SASLScram512(
-                username="shop", password=PASSWORDS["shop"], use_ssl=True, ssl_context=trusting(other_ca)
-            )
-            return cluster.scram, security, "certificate is not trusted"
+            return cluster.scram, password("shop", PASSWORDS["shop"], other_ca), "certificate is not trusted"
         case "another name":
-            address = cluster.tls.replace("127.0.0.1", "localhost")
-            return address, BaseSecurity(**own), "certificate is not trusted: Hostname mismatch"
+            return cluster.tls.replace("127.0.0.1", "localhost"), own, "certificate is not trusted: Hostname mismatch"
         case "a wrong password":
-            security = SASLScram512(username="shop", password="wrong-password-4711", **own)
-            return cluster.scram, security, "invalid credentials"
+            return cluster.scram, password("shop", "wrong-password-4711", cluster.ca), "invalid credentials"
         case "a wrong password in the clear":
             return cluster.sasl, SASLPlaintext(username="alice", password="wrong-password-4711"), "Invalid username"
         case "another mechanism":
-            security = SASLPlaintext(username="shop", password=PASSWORDS["shop"], **own)
-            return cluster.scram, security, "does not support the requested SASL mechanism"
+            plain = SASLPlaintext(
+                username="shop", password=PASSWORDS["shop"], use_ssl=True, ssl_context=trusting(cluster.ca)
+            )
+            return cluster.scram, plain, "does not support the requested SASL mechanism"
         case "no TLS":
             return cluster.tls, None, "it speaks TLS and this client does not"
         case "no TLS, with a password":
-            security = SASLScram512(username="shop", password=PASSWORDS["shop"])
-            return cluster.scram, security, "it speaks TLS and this client does not"
+            clear = SASLScram512(username="shop", password=PASSWORDS["shop"])
+            return cluster.scram, clear, "it speaks TLS and this client does not"
         case "TLS where there is none":
-            return cluster.bootstrap, BaseSecurity(**own), "it does not speak TLS and this client does"
+            return cluster.bootstrap, own, "it does not speak TLS and this client does"
         case _:
-            return cluster.scram, BaseSecurity(**own), "it wants a user and a password"
+            return cluster.scram, own, "it wants a user and a password"
 
 
 @pytest.fixture(scope="module")
