@@ -5,8 +5,31 @@ from __future__ import annotations
 import re
 
 import pytest
+from pydantic import BaseModel, SecretStr, field_serializer
 
 from class_source import refusal, run
+
+
+class Login(BaseModel):
+    user: str
+    password: SecretStr
+
+
+class Session(BaseModel):
+    logins: dict[str, Login]
+
+
+class Open(BaseModel):
+    password: SecretStr
+
+    @field_serializer("password")
+    def write(self, password: SecretStr) -> str:
+        return password.get_secret_value()
+
+
+class Tree(BaseModel):
+    below: list[Tree]
+
 
 ADMIN = """
 class Admin(Service, Protocol, service="admin"):
@@ -154,3 +177,40 @@ def test_a_name_imported_for_type_checkers_only_is_refused_with_the_remedy() -> 
         "Made.get: 'Decimal' is not known when the service is made: define it first, and import it outside "
         "`if TYPE_CHECKING:` (ruff's lint.flake8-type-checking.runtime-evaluated-decorators keeps it there)"
     )
+
+
+SECRETS = """
+from pydantic import PlainSerializer, Secret, SecretBytes, SecretStr
+from test_contract_refusals import Login, Open, Session, Tree
+"""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "what"),
+    [
+        ("SecretStr", "SecretStr"),
+        ("SecretBytes", "SecretBytes"),
+        ("Secret[int]", "Secret"),
+        ("list[SecretStr] | None", "SecretStr"),
+        ("Annotated[SecretStr, 'short']", "SecretStr"),
+        ("Login", "Login.password"),
+        ("list[Session]", "Session.logins"),
+    ],
+)
+def test_a_secret_that_would_arrive_as_asterisks_is_refused(annotation: str, what: str) -> None:
+    for name, signature in (("'word'", f"word: {annotation}) -> None"), ("the reply", f") -> {annotation}")):
+        text = refusal(
+            f"{SECRETS}class Made(Service, Protocol):\n    @service.method\n    async def get(self, {signature}: ..."
+        )
+        assert text == (
+            f"Made.get: {name}: Pydantic writes asterisks for {what}, which is what would arrive: take a plain type, "
+            "or say that it is to travel: Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value)]"
+        )
+
+
+@pytest.mark.parametrize(
+    "annotation", ["Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value)]", "Open", "list[Tree]"]
+)
+async def test_a_secret_with_a_serializer_of_its_own_is_taken(annotation: str) -> None:
+    method = f"    @service.method\n    async def get(self, word: {annotation}) -> None: ..."
+    run(f"{SECRETS}class Made(Service, Protocol):\n{method}", postponed=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from typedrpc.errors import UsageError
@@ -15,7 +16,8 @@ _LOG_APPEND = {"message.timestamp.type": "LogAppendTime"}
 class Topics:
     """The topics that typedrpc makes and uses; every process that talks to another needs the same names.
 
-    `request_partitions` is for the topics of services; as many server processes can share the work of one.
+    `request_partitions` is for the topics of services; as many server processes can share the work of one. `reply_to`
+    names the only topics that services of this process answer to; None is any that is not internal or served here.
     """
 
     replies: str = "rpc.replies"
@@ -23,10 +25,13 @@ class Topics:
     cancels: str = "rpc.cancels"
     request_partitions: int = 12
     reply_partitions: int = 48
+    reply_to: Set[str] | None = None
 
     def __post_init__(self) -> None:
         if min(self.request_partitions, self.reply_partitions) < 1:
             raise UsageError("Topics: a topic has at least one partition")
+        if isinstance(self.reply_to, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"Topics: reply_to={self.reply_to!r}: give a set of topics: {{{self.reply_to!r}}}")
 
     def request_topic(self, name: str) -> TopicSpec:
         """The topic of a service or method."""

@@ -315,7 +315,12 @@ class Rpc:
         specs = [self._topics.request_topic(topic) for topic in served.topics]
         await transport.ensure_topics(specs, create=self._create_topics)
         server = Server(
-            served, transport, self._limits, refused_topics=self._served_topics, context=handler_context(calls)
+            served,
+            transport,
+            self._limits,
+            refused_topics=self._served_topics,
+            reply_to=self._topics.reply_to,
+            context=handler_context(calls),
         )
         self._servers[served.name] = server
         await self._cancels.start(transport, self._cancel)

@@ -22,16 +22,15 @@ _log = logging.getLogger("typedrpc")
 _COMMIT_EVERY = 0.5
 _STOP_WAIT = 1.0  # seconds for running handlers before the group is left; others take over then
 _PAUSE = 0.5
+_TELL_EVERY = 10.0  # seconds between two reports of replies that could not be written
 _LATE_MS = 1000.0  # an expired request is answered so long after its deadline; later the caller has long given up
 
 Token = tuple[Offsets, int]
 
 
 class Server:
-    """Serves one service. `refused_topics` are those that no reply may go to: the ones served in this process.
-
-    Every handler runs in a copy of `context`.
-    """
+    """Serves one service; every handler runs in a copy of `context`. No reply may go to `refused_topics`, which are
+    served in this process, nor, where `reply_to` is given, to any but those."""
 
     def __init__(
         self,
@@ -40,12 +39,14 @@ class Server:
         limits: Limits,
         *,
         refused_topics: Set[str],
+        reply_to: Set[str] | None,
         context: contextvars.Context,
     ) -> None:
         self._served = served
         self._transport = transport
         self._limits = limits
         self._refused_topics = refused_topics
+        self._reply_to = reply_to
         self._loop = asyncio.get_running_loop()
         self._offsets: dict[TopicPartition, Offsets] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -56,6 +57,7 @@ class Server:
         self._cancelled = Cancelled()
         self._warned: set[str] = set()
         self._unanswered = 0
+        self._tell_at = 0.0
         self._all_answered = asyncio.Event()
         self._all_answered.set()
 
@@ -232,7 +234,8 @@ class Server:
             self._answer(job.request.reply if headers else None, headers, body, token)
 
     def _may_answer(self, reply: Address) -> bool:
-        return not reply.topic.startswith("__") and reply.topic not in self._refused_topics
+        allowed = self._reply_to is None or reply.topic in self._reply_to
+        return allowed and not reply.topic.startswith("__") and reply.topic not in self._refused_topics
 
     def _refuse(self, record: Record, error: Malformed, token: Token) -> None:
         self._served.malformed += 1
@@ -258,7 +261,9 @@ class Server:
         """Also where the reply finally failed: its caller's deadline ends the call."""
         if error is not None:
             self._served.unsent += 1
-            _log.warning("%s: a reply was not written: %s", self._served.name, error)
+            if self._loop.time() >= self._tell_at:  # who sends requests can cause it at will
+                self._tell_at = self._loop.time() + _TELL_EVERY
+                _log.warning("%s: %d replies not written, now: %s", self._served.name, self._served.unsent, error)
         token[0].finish(token[1])
         self._unanswered -= 1
         if not self._unanswered:
