@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from faststream.kafka import KafkaBroker
 
+from hostile_scene import allow_list as allow_list
 from hostile_scene import scene as scene
 from real_kafka import FEW, KAFKA
 from typedrpc import Limits, Rpc

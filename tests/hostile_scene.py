@@ -86,15 +86,29 @@ class Scene:
         async with asyncio.timeout(PATIENCE):
             assert await written is None
 
+    @property
+    def refused(self) -> int:
+        """How many records the service refused so far."""
+        return self.rpc._served[self.topic].malformed  # pyright: ignore[reportPrivateUsage]
+
     async def still_serves(self) -> None:
         for partition_key in ("a", "b", "c"):
             assert await self.client.echo.with_options(key=partition_key)(Tree(text="well")) == Tree(text="well")
 
 
+@pytest.fixture
+def allow_list() -> bool:
+    """Whether the services of the scene answer to its two topics of replies only; a test parametrizes it."""
+    return False
+
+
 @pytest_asyncio.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
-async def scene(request: pytest.FixtureRequest, unique: Callable[[str], str]) -> AsyncGenerator[Scene]:
+async def scene(
+    request: pytest.FixtureRequest, unique: Callable[[str], str], allow_list: bool
+) -> AsyncGenerator[Scene]:
     topic, other_topic, replies, answers = (unique(name) for name in ("hostile", "other", "replies", "answers"))
-    topics = Topics(request_partitions=PARTITIONS, reply_partitions=4, replies=replies)
+    reply_to = {replies, answers} if allow_list else None
+    topics = Topics(request_partitions=PARTITIONS, reply_partitions=4, replies=replies, reply_to=reply_to)
     rpc, raw = make_rpc(request, topics)
     handled: list[str] = []
     caller_ids: list[str] = []

@@ -23,9 +23,37 @@ async def test_forged_replies_hurt_nobody(scene: Scene) -> None:
         await scene.throw([("rpc-status", None), ("x", b"\xff")], b"\xff", scene.replies, partition)
         await scene.throw([("h", b"")] * 1000, forged, scene.replies, partition)
         await scene.throw(scene.headers(), GOOD, scene.replies, partition)
+    assert scene.rpc.pending_calls == 20
     scene.release.set()
     assert await asyncio.gather(*calls) == [Tree(text=f"{index}") for index in range(20)]
     await scene.still_serves()
+
+
+async def test_a_reply_with_the_right_id_in_another_partition_is_not_seen(scene: Scene) -> None:
+    call = asyncio.create_task(scene.client.slow(Tree(text="own")))
+    await until(lambda: len(scene.caller_ids) == 1)
+    id_ = scene.caller_ids[0].encode()
+    own = int(id_[:8], 16) % 4  # the partition that the client reads, by its nonce
+    for partition in {0, 1, 2, 3} - {own}:
+        await scene.throw([("correlation_id", id_)], b'{"text":"forged"}', scene.replies, partition)
+    await scene.still_serves()
+    assert not call.done()
+    scene.release.set()
+    assert await call == Tree(text="own")
+
+
+async def test_a_second_reply_is_dropped_and_counted(scene: Scene) -> None:
+    call = asyncio.create_task(scene.client.slow(Tree(text="own")))
+    await until(lambda: len(scene.caller_ids) == 1)
+    scene.release.set()
+    assert await call == Tree(text="own")
+    calls = scene.rpc._calls  # pyright: ignore[reportPrivateUsage]
+    assert calls is not None
+    late = calls.dispatcher.late
+    for partition in range(4):
+        await scene.throw([("correlation_id", scene.caller_ids[0].encode())], b"{}", scene.replies, partition)
+    await until(lambda: calls.dispatcher.late == late + 1)
+    assert scene.rpc.pending_calls == 0
 
 
 GARBAGE_REPLIES: list[tuple[RawHeaders, bytes | None, type[RpcError]]] = [

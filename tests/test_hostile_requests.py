@@ -50,6 +50,7 @@ async def test_every_body_is_answered_and_the_next_call_works(scene: Scene, meth
         await scene.still_serves()
     await scene.throw(scene.headers(correlation_id=b"last"), GOOD)
     answers = await all_answers(scene, len(BODIES) + 1)
+    assert max(len(body) for _, body in answers.values()) < 8 * 1024  # however much is wrong with a request
     found = {name: answers[b"%d" % index][0] for index, name in enumerate(BODIES)}
     assert found == {name: status for name, (_, status) in BODIES.items()}
 
@@ -180,6 +181,84 @@ async def test_what_cannot_or_must_not_be_answered_is_not_and_no_handler_runs(sc
         assert scene.handled.count("hi") == 1
     finally:
         await watched.close()
+
+
+@pytest.mark.parametrize("allow_list", [True])
+async def test_with_an_allow_list_answers_go_to_its_topics_and_nowhere_else(
+    scene: Scene, allow_list: bool, unique: Callable[[str], str]
+) -> None:
+    elsewhere = unique("elsewhere")
+    await scene.raw.ensure_topics([TopicSpec(name=elsewhere, partitions=2, config={})], create=True)
+    watched = await scene.raw.open_reader([TopicPartition(elsewhere, 0), TopicPartition(elsewhere, 1)])
+    try:
+        for _, changes, body in TO_REFUSED_TOPICS:
+            await scene.throw(scene.headers(reply_to=elsewhere.encode(), **changes), body)
+        await scene.still_serves()
+        await scene.throw(scene.headers(correlation_id=b"last"), GOOD)
+        assert list(await all_answers(scene, 1)) == [b"last"]
+        assert not await watched.fetch()
+        assert scene.handled.count("hi") == 1
+        assert scene.refused == len(TO_REFUSED_TOPICS)
+    finally:
+        await watched.close()
+
+
+async def test_every_refusal_is_counted_and_each_cause_is_logged_once(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    cases = unanswerable(scene, scene.other_topic).values()
+    for rounds in (1, 2, 3):
+        caplog.clear()
+        for index, (headers, body) in enumerate(cases):
+            await scene.throw(headers, body, partition=index % PARTITIONS)
+        await until(lambda rounds=rounds: scene.refused == rounds * len(cases))  # type: ignore[misc]
+        said = [r.getMessage() for r in caplog.records if r.name == "typedrpc"]
+        if rounds == 1:
+            causes = [text.partition("offset ")[2].partition(": ")[2] for text in said]
+            assert sorted(causes) == sorted(set(causes))
+            assert 0 < len(causes) < 12
+        else:
+            assert said == []
+
+
+async def test_one_id_of_two_clients_is_two_requests(scene: Scene) -> None:
+    other = await scene.raw.open_reader([TopicPartition(scene.replies, 3)])
+    try:
+        await scene.throw(scene.headers(correlation_id=b"same"), b'{"msg":{"text":"mine"}}')
+        theirs = scene.headers(correlation_id=b"same", reply_to=scene.replies.encode(), reply_partition=b"3")
+        await scene.throw(theirs, b'{"msg":{"text":"theirs"}}')
+        assert b'"mine"' in (await all_answers(scene, 1))[b"same"][1]
+        found: list[bytes] = []
+        async with asyncio.timeout(PATIENCE):
+            while not found:
+                found = [r.value or b"" for r in await other.fetch() if correlation_of(r.headers) == b"same"]
+        assert [b'"theirs"' in body for body in found] == [True]
+    finally:
+        await other.close()
+
+
+async def test_metadata_with_names_of_the_protocol_changes_no_reply(scene: Scene) -> None:
+    more = [("rpc-status", b"NOT_FOUND"), ("rpc-exec-ms", b"-1"), ("rpc-x", b"x"), ("correlation_id", b"another")]
+    await scene.throw([*scene.headers(), *more], GOOD)
+    async with asyncio.timeout(PATIENCE):
+        while not (records := await scene.reader.fetch()):
+            pass
+    names = [name for name, _ in records[0].headers]
+    assert sorted(names) == sorted(set(names))
+    assert "rpc-x" not in names
+    assert dict(records[0].headers)["correlation_id"] == b"hostile"
+    assert dict(records[0].headers)["rpc-status"] == b"OK"
+
+
+async def test_hundreds_of_answers_that_cannot_be_written_do_not_keep_calls_waiting_and_are_logged_rarely(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.gather(
+        *(scene.throw(scene.headers(reply_partition=b"%d" % (99_999 + n)), GOOD, partition=n % 3) for n in range(300))
+    )
+    await asyncio.wait_for(scene.still_serves(), PATIENCE)
+    await until(lambda: scene.handled.count("hi") == 300)
+    assert len([r for r in caplog.records if "not written" in r.getMessage()]) < 5
 
 
 async def test_an_answer_that_cannot_be_written_holds_nothing_up(scene: Scene, unique: Callable[[str], str]) -> None:
