@@ -57,20 +57,26 @@ class Calls:
         self._ready: asyncio.Future[None] = self.loop.create_future()
         self._stopped = False
         nonce = self.dispatcher.nonce
-        self._inbox = ReplyInbox(transport, self.dispatcher, topics, int(nonce[:8], 16), create=create)
+        self._inbox = ReplyInbox(
+            transport,
+            self.dispatcher,
+            topics,
+            int(nonce[:8], 16),
+            create=create,
+            opened=self._replies_open,
+            broken=self._replies_broken,
+        )
         self._typed_reply = reply_headers(topics.replies, int(nonce[:8], 16) % topics.reply_partitions)
         self._plain_reply = reply_headers(topics.plain_replies, None)
 
     async def start(self) -> None:
         """Ready when this returns: no reply to a later call can be missed. Raises TransportError."""
         try:
-            partition = await self._inbox.start()
+            await self._inbox.start()
         except BaseException as error:
             self._end_wait_for_ready(error)
             raise
-        self._typed_reply = reply_headers(self._topics.replies, partition)
         self._routes.start()
-        self._end_wait_for_ready(None)
 
     async def stop(self) -> None:
         """Ends what is pending with UNAVAILABLE, after a moment for replies that are on their way."""
@@ -247,6 +253,15 @@ class Calls:
             raise self._expired(target, timeout, sent=False) from None
         except TransportError as error:
             raise _failed(target, error) from error
+
+    def _replies_open(self, partition: int) -> None:
+        self._typed_reply = reply_headers(self._topics.replies, partition)
+        self._end_wait_for_ready(None)
+
+    def _replies_broken(self) -> None:
+        """Calls made from now on wait until replies can be read again."""
+        if self._ready.done() and not self._stopped:
+            self._ready = self.loop.create_future()
 
     def _end_wait_for_ready(self, error: BaseException | None) -> None:
         if not self._ready.done():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from typedrpc.config import Topics
 from typedrpc.reading import Reading
-from typedrpc.transport import Record, Transport
+from typedrpc.transport import Reader, Record, TopicPartition, Transport
 from typedrpc.wire import Address, parse_cancel
 
 _KEPT = 10_000
@@ -60,8 +60,11 @@ class CancelInbox:
         self._starting = self._reading = None
 
     async def _start(self, transport: Transport, cancel: Callable[[Address, float], None]) -> None:
-        await transport.ensure_topics([self._topic], create=self._create)
-        partitions = range(await transport.partitions_of(self._topic.name))
+        topic = self._topic
+
+        async def read() -> Reader:
+            counts = await transport.ensure_topics([topic], create=self._create)
+            return await transport.open_reader([TopicPartition(topic.name, p) for p in range(counts[topic.name])])
 
         def take(records: Sequence[Record]) -> None:
             for record in records:
@@ -71,5 +74,5 @@ class CancelInbox:
                     cancel(address, (_KEPT_FOR if timeout_ms is None else timeout_ms) / 1000)
 
         # A cancel that is missed costs a handler's time, up to its deadline.
-        self._reading = Reading(transport, self._topic.name, partitions, take, lambda: None)
+        self._reading = Reading(topic.name, read, take, lambda: None)
         await self._reading.start()

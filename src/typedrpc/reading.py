@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from typedrpc.transport import Reader, Record, TopicPartition, Transport, TransportError
+from typedrpc.transport import Reader, Record, TransportError
 
 _log = logging.getLogger("typedrpc")
 
@@ -14,19 +14,20 @@ _PAUSE = 0.2  # seconds between two attempts to open the partitions again
 
 
 class Reading:
-    """Gives each chunk of records to `take`; `broken` is called where records may have been missed."""
+    """Gives each chunk of records to `take`; `broken` is called where records may have been missed.
+
+    `open` is called anew after that: the topic may be gone meanwhile, or be another one.
+    """
 
     def __init__(
         self,
-        transport: Transport,
         topic: str,
-        partitions: Sequence[int],
+        open: Callable[[], Awaitable[Reader]],
         take: Callable[[Sequence[Record]], None],
         broken: Callable[[], None],
     ) -> None:
-        self._transport = transport
         self._topic = topic
-        self._partitions = [TopicPartition(topic, p) for p in partitions]
+        self._open = open
         self._take = take
         self._broken = broken
         self._reader: Reader | None = None
@@ -35,7 +36,7 @@ class Reading:
 
     async def start(self) -> None:
         """Nothing that is written after this returns is missed. Raises TransportError."""
-        self._reader = await self._transport.open_reader(self._partitions)
+        self._reader = await self._open()
         self._task = asyncio.create_task(self._run(), name=f"typedrpc {self._topic}")
 
     async def stop(self) -> None:
@@ -62,7 +63,7 @@ class Reading:
     async def _read(self) -> None:
         """Until it breaks; the next time it opens the partitions anew."""
         if self._reader is None:
-            self._reader = await self._transport.open_reader(self._partitions)
+            self._reader = await self._open()
         reader = self._reader
         try:
             while True:

@@ -313,11 +313,12 @@ class Rpc:
         assert transport is not None
         assert calls is not None
         specs = [self._topics.request_topic(topic) for topic in served.topics]
-        await transport.ensure_topics(specs, create=self._create_topics)
         server = Server(
             served,
             transport,
             self._limits,
+            topics=specs,
+            create=self._create_topics,
             refused_topics=self._served_topics,
             reply_to=self._topics.reply_to,
             context=handler_context(calls),

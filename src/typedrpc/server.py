@@ -14,7 +14,7 @@ from typedrpc.execution import Execution, Job
 from typedrpc.offsets import Offsets
 from typedrpc.repeats import Answered, Repeats, request_key
 from typedrpc.served import Served, ServedMethod
-from typedrpc.transport import GroupReader, Record, TopicPartition, Transport, TransportError
+from typedrpc.transport import GroupReader, Record, TopicPartition, TopicSpec, Transport, TransportError
 from typedrpc.wire import Address, Header, Malformed, Request, parse_request
 
 _log = logging.getLogger("typedrpc")
@@ -29,8 +29,9 @@ Token = tuple[Offsets, int]
 
 
 class Server:
-    """Serves one service; every handler runs in a copy of `context`. No reply may go to `refused_topics`, which are
-    served in this process, nor, where `reply_to` is given, to any but those."""
+    """Serves one service, from `topics`, which are made where they are missing if `create` is on; every handler runs in
+    a copy of `context`. No reply may go to `refused_topics`, which are served in this process, nor, where `reply_to` is
+    given, to any but those."""
 
     def __init__(
         self,
@@ -38,11 +39,15 @@ class Server:
         transport: Transport,
         limits: Limits,
         *,
+        topics: Sequence[TopicSpec],
+        create: bool,
         refused_topics: Set[str],
         reply_to: Set[str] | None,
         context: contextvars.Context,
     ) -> None:
         self._served = served
+        self._topics = topics
+        self._create = create
         self._transport = transport
         self._limits = limits
         self._refused_topics = refused_topics
@@ -117,6 +122,7 @@ class Server:
         return self._uncommitted()
 
     async def _join(self) -> GroupReader:
+        await self._transport.ensure_topics(self._topics, create=self._create)  # anew each time: one may be gone
         return await self._transport.join_group(self._served.name, sorted(self._served.topics), self)
 
     async def _run(self) -> None:

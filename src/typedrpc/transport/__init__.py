@@ -124,8 +124,9 @@ class Transport(Protocol):
         """Sends what is buffered, waiting a bounded time, and disconnects; idempotent."""
         ...
 
-    async def ensure_topics(self, topics: Sequence[TopicSpec], *, create: bool) -> None:
-        """Makes the missing ones before anything names them, and waits until they can be written to.
+    async def ensure_topics(self, topics: Sequence[TopicSpec], *, create: bool) -> Mapping[str, int]:
+        """Makes the missing ones before anything names them, and waits until they can be written to; answers how many
+        partitions each has now.
 
         Raises TransportError where one is missing and `create` is false, or cannot be made.
         """

@@ -226,13 +226,14 @@ class MemoryTransport:
     async def stop(self) -> None:
         """Nothing is buffered."""
 
-    async def ensure_topics(self, topics: Sequence[TopicSpec], *, create: bool) -> None:
+    async def ensure_topics(self, topics: Sequence[TopicSpec], *, create: bool) -> Mapping[str, int]:
         """As `Transport.ensure_topics`."""
         missing = [t.name for t in topics if self.log.partition_count(t.name) is None]
         if missing and not create:
             raise TransportError(f"topics are missing: {', '.join(sorted(missing))}")
         for topic in topics:
             self.log.create(topic.name, topic.partitions)
+        return {t.name: self.log.partition_count(t.name) or 0 for t in topics}
 
     async def partitions_of(self, topic: str) -> int:
         """As `Transport.partitions_of`."""

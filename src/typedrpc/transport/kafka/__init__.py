@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -63,10 +63,10 @@ class KafkaTransport:
         """As `Transport.stop`."""
         await asyncio.gather(self._outbox.close(), self._bulk.close())
 
-    async def ensure_topics(self, topics: Sequence[TopicSpec], *, create: bool) -> None:
+    async def ensure_topics(self, topics: Sequence[TopicSpec], *, create: bool) -> Mapping[str, int]:
         """As `Transport.ensure_topics`."""
         seconds = self._start_timeout
-        await patiently(lambda: ensure_topics(self._connection, topics, create=create, timeout=seconds), seconds)
+        return await patiently(lambda: ensure_topics(self._connection, topics, create=create, timeout=seconds), seconds)
 
     async def partitions_of(self, topic: str) -> int:
         """As `Transport.partitions_of`."""

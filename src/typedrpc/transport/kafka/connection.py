@@ -172,6 +172,11 @@ async def translated(where: str) -> AsyncGenerator[None]:
     """Raises TransportError for what aiokafka and the operating system raise."""
     try:
         yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise TransportError(f"{where}: a task of aiokafka was cancelled") from error
     except TimeoutError as error:
         raise TransportError(f"{where}: no answer in time; is Kafka up, and the address right?") from error
     except KafkaError as error:

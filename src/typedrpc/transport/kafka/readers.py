@@ -22,6 +22,9 @@ _COMMIT_ON_REVOKE = 1.0  # seconds; the whole group waits for it
 _STOP_TIMEOUT = 3.0
 _CAREFUL = 2.0  # seconds of reading record by record after one that could not be decoded
 _CAREFUL_PAUSE = 0.005
+_COMMIT_TIMEOUT = 15.0  # above the request time-out
+_CHECK_EVERY = 1.0
+_GONE = 2.0  # seconds that a topic may be missing: while brokers come and go it may be for a moment
 _NEVER_MS = 24 * 3600 * 1000  # a full server does not fetch, and is alive all the same
 
 
@@ -35,11 +38,17 @@ class _Reader:
         self._careful_until = 0.0
         self._warned = False
         self._closed = False
+        self._check_at = 0.0
+        self._whole_at = time.monotonic()  # when no topic was missing
 
     async def fetch(self) -> Sequence[Record]:
         """As `Reader.fetch`."""
+        now = time.monotonic()
+        if now > self._check_at:
+            self._check_at = now + _CHECK_EVERY
+            self._check(now)
         async with translated(self._name):
-            if self._careful_until and time.monotonic() < self._careful_until:
+            if self._careful_until and now < self._careful_until:
                 return await self._fetch_carefully()
             try:
                 found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=CHUNK)
@@ -47,10 +56,25 @@ class _Reader:
                 await self._rewind()
                 return await self._fetch_carefully()
         for at, records in found.items():
+            if records[0].offset < self._after.get(at, 0):
+                raise TransportError(f"{self._name}: {at} begins anew; was the topic deleted and made again?")
             self._after[at] = records[-1].offset + 1
         if len(found) == 1:
             return next(iter(found.values()))
         return list(chain.from_iterable(found.values()))
+
+    def _check(self, now: float) -> None:
+        """Raises TransportError where nothing more would come, though `getmany` goes on to return nothing."""
+        if ended := _ended_task(self._consumer):
+            raise TransportError(f"{self._name}: aiokafka's {ended} has ended")
+        if missing := self._missing():
+            if now > self._whole_at + _GONE:
+                raise TransportError(f"{self._name}: {missing} is missing; was the topic deleted?")
+        else:
+            self._whole_at = now
+
+    def _missing(self) -> str:
+        raise NotImplementedError
 
     async def _rewind(self) -> None:
         """Undoes a `getmany` that raised: it had moved on past records that it did not hand over."""
@@ -124,6 +148,12 @@ class KafkaReader(_Reader):
             raise
         return cls(consumer, name, dict(ends))
 
+    def _missing(self) -> str:
+        for at in self._after:
+            if at.partition not in (self._consumer.partitions_for_topic(at.topic) or ()):
+                return f"partition {at.partition} of {at.topic!r}"
+        return ""
+
 
 class KafkaGroupReader(_Reader):
     """A member of a group, by aiokafka's eager rebalance."""
@@ -162,6 +192,11 @@ class KafkaGroupReader(_Reader):
             raise
         return cls(consumer, name, after)
 
+    def _missing(self) -> str:
+        consumer = self._consumer
+        missing = (t for t in consumer.subscription() if not consumer.partitions_for_topic(t))
+        return next(map(repr, missing), "")
+
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """As `GroupReader.commit`."""
         await _commit(self._consumer, offsets)
@@ -194,8 +229,22 @@ async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, i
     wanted = {at: offset for at, offset in wanted.items() if at in own}
     if not wanted:
         return
-    async with translated("commit"):
+    # aiokafka repeats it without end where the topic is gone or the consumer was closed.
+    async with translated("commit"), asyncio.timeout(_COMMIT_TIMEOUT):
         await consumer.commit(wanted)
+
+
+def _ended_task(consumer: Any) -> str:
+    """Which background task of aiokafka has ended, "" where all run; nothing public tells (aiokafka #712, #983)."""
+    coordinator = consumer._coordinator
+    tasks: dict[str, asyncio.Task[None]] = {
+        "fetch task": consumer._fetcher._fetch_task,
+        "metadata task": consumer._client._sync_task,
+        "coordination task": coordinator._coordination_task
+        if consumer._group_id
+        else coordinator._reset_committed_task,
+    }
+    return next((name for name, task in tasks.items() if task.done()), "")
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,11 +21,13 @@ _DENIED = 29  # to make it; whether it exists is not told then
 _TRANSIENT = (7, 38, 41)  # timed out; fewer brokers than replicas, as while they start; not the controller
 
 
-async def ensure_topics(connection: Connection, topics: Sequence[TopicSpec], *, create: bool, timeout: float) -> None:
+async def ensure_topics(
+    connection: Connection, topics: Sequence[TopicSpec], *, create: bool, timeout: float
+) -> Mapping[str, int]:
     """As `Transport.ensure_topics`.
 
-    A metadata request that names a missing topic makes it, with one partition, where the broker's
-    auto.create.topics.enable is on; so the missing ones are found among all topics instead.
+    aiokafka's admin request that names a missing topic makes it, with the broker's default partitions and settings,
+    where auto.create.topics.enable is on; so the missing ones are found among all topics instead.
     """
     where = f"the topics {', '.join(t.name for t in topics)} at {connection.address}"
     async with translated(where), asyncio.timeout(timeout), _admin(connection) as admin:
@@ -36,15 +38,17 @@ async def ensure_topics(connection: Connection, topics: Sequence[TopicSpec], *, 
             if count != topic.partitions:
                 _log.info("topic %s has %d partitions, not the configured %d", topic.name, count, topic.partitions)
         if not missing:
-            return
+            return {t.name: existing[t.name] for t in topics}
         if not create:
             names = ", ".join(sorted(t.name for t in missing))
             remedy = "make them, let Rpc do it, or allow this user to see them"
             raise TransportError(f"topics are missing at {connection.address}: {names}; {remedy}")
         await _create(admin, missing)
         made = [t.name for t in missing]
-        while len(await _partitions(admin, made)) < len(made):  # noqa: ASYNC110  # only asking tells
+        while len(counts := await _partitions(admin, made)) < len(made):  # noqa: ASYNC110  # only asking tells
             await asyncio.sleep(0.02)
+        existing.update(counts)
+        return {t.name: existing[t.name] for t in topics}
 
 
 @asynccontextmanager
