@@ -118,7 +118,7 @@ async def test_a_call_that_timed_out_before_its_request_was_written_does_not_run
         node.resume()
         await answered(lambda: rpc.client(Work).twice.with_options(timeout=1)(21), within=12)
         async with asyncio.timeout(4):  # its deadline would end it after 8
-            while work.running:
+            while work.running:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
 
