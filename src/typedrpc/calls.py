@@ -106,7 +106,7 @@ class Calls:
         metadata: Sequence[Header],
         tried: set[int] | None = None,
     ) -> Record:
-        """The reply's record. Raises DeadlineExceeded, Unavailable or ResourceExhausted.
+        """The reply's record. Raises DeadlineExceeded, Unavailable, PermissionDenied or ResourceExhausted.
 
         `tried` holds the partitions of earlier attempts, which are avoided; this one's is added.
         """

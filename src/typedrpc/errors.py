@@ -116,7 +116,7 @@ class AlreadyExists(RpcError, code=Status.ALREADY_EXISTS):
 
 
 class PermissionDenied(RpcError, code=Status.PERMISSION_DENIED):
-    """The caller is known and may not do this."""
+    """The caller is known and may not do this; also where Kafka's ACLs do not let it write the request."""
 
 
 class ResourceExhausted(RpcError, code=Status.RESOURCE_EXHAUSTED):
