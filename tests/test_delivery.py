@@ -94,6 +94,28 @@ async def test_an_at_most_once_request_is_committed_before_its_handler_runs() ->
     assert committed == [1, 2]
 
 
+async def test_the_commit_of_an_at_most_once_request_is_not_taken_back_while_it_runs() -> None:
+    class Once(Service, service="once", delivery="at_most_once"):
+        @service.method
+        async def wait(self) -> None:
+            await asyncio.sleep(60)
+
+        @service.method
+        async def do(self) -> int:
+            return log_of(rpc).group("once").committed(TopicPartition("once", 0))
+
+    rpc = Rpc.in_memory(topics=Topics(request_partitions=1), limits=Limits(drain_timeout=0))
+    rpc.serve(Once())
+    async with rpc:
+        waiting = asyncio.create_task(rpc.client(Once).wait())
+        for committed in range(2, 5):
+            assert await rpc.client(Once).do() == committed
+            await asyncio.sleep(0.6)  # commits of what has ended come twice a second
+        assert log_of(rpc).group("once").committed(TopicPartition("once", 0)) == 4
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert log_of(rpc).group("once").committed(TopicPartition("once", 0)) == 4
+
+
 async def write_twice(rpc: Rpc, topic: str, method: str, answers: str, pause: float) -> list[Record]:
     """One request, written twice with one id; what was answered within a while."""
     transport = transport_of(rpc)

@@ -151,7 +151,7 @@ class Server:
     async def _take(self, reader: GroupReader, records: Sequence[Record]) -> None:
         assignment = self._offsets
         if records and self._served.at_most_once:
-            await self._commit_first(reader, records)
+            records = await self._commit_first(reader, records)
         broker_time = self._transport.broker_time()
         at, offsets = TopicPartition("", -1), None
         for record in records:
@@ -166,11 +166,14 @@ class Server:
             if offsets.see(record.offset):
                 self._admit(record, broker_time, (offsets, record.offset))
 
-    async def _commit_first(self, reader: GroupReader, records: Sequence[Record]) -> None:
-        once = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
-        once = {at: offset for at, offset in once.items() if at.topic in self._served.at_most_once}
-        if once:
-            await reader.commit(once)
+    async def _commit_first(self, reader: GroupReader, records: Sequence[Record]) -> Sequence[Record]:
+        """The records that may run: those of at-most-once topics only where their commit is done."""
+        topics = self._served.at_most_once
+        once = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records if r.topic in topics}
+        if not once:
+            return records
+        committed = await reader.commit(once)
+        return [r for r in records if r.topic not in topics or (r.topic, r.partition) in committed]
 
     def _admit(self, record: Record, broker_time: float | None, token: Token) -> None:
         try:
@@ -279,7 +282,12 @@ class Server:
         token[0].finish(token[1])
 
     def _uncommitted(self) -> dict[TopicPartition, int]:
-        return {at: o.committable for at, o in self._offsets.items() if self._committed.get(at) != o.committable}
+        """Without the at-most-once topics: those are committed ahead of what has ended."""
+        return {
+            at: offsets.committable
+            for at, offsets in self._offsets.items()
+            if self._committed.get(at) != offsets.committable and at.topic not in self._served.at_most_once
+        }
 
     async def _commit(self, reader: GroupReader) -> None:
         offsets = self._uncommitted()

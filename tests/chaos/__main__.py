@@ -20,8 +20,16 @@ _GROWTH = 0.05
 
 
 async def run(
-    *, seed: int, calls: int, rate: float, at_once: int, kinds: Sequence[Kind], folder: Path, nodes: int = 3,
-    every: float = 9.0, memory: Memory | None = None,
+    *,
+    seed: int,
+    calls: int,
+    rate: float,
+    at_once: int,
+    kinds: Sequence[Kind],
+    folder: Path,
+    nodes: int = 3,
+    every: float = 9.0,
+    memory: Memory | None = None,
 ) -> tuple[Verdict, list[tuple[Fault, float | None]]]:
     """The verdict on so many calls of two clients to two servers, and how long each fault was felt."""
     with kafka_script().Cluster(nodes) as cluster:

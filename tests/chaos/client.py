@@ -29,7 +29,7 @@ class Caller:
     def __init__(self, journal: Journal, name: str, seed: int) -> None:
         self._journal = journal
         self._name = name
-        self._choose = random.Random(f"{seed} {name}")  # noqa: S311
+        self._choose = random.Random(f"{seed} {name}")
         self._calls = client(Chaos)
         self._retried = self._calls.echo.with_options(retry=RETRY)
         self._count = 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+
 from chaos.checker import Verdict, check, last_failure
 from chaos.journal import read_client, read_runs
 from chaos.schedule import Fault, Kind
@@ -99,7 +100,7 @@ class Run:
         """Clients first, then, when what they told was done, the servers."""
         await asyncio.gather(*(client.end() for client in self.clients))
         deadline = time.monotonic() + _ENDS
-        while self.verdict().violations.get("accepted and never run") and time.monotonic() < deadline:
+        while self.verdict().violations.get("accepted and never run") and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(1)
         await asyncio.gather(*(server.end() for server in self.servers))
 

@@ -45,7 +45,7 @@ class ChaosServer(Chaos):
         await asyncio.sleep(0)
         return f"once {call}"
 
-    @service.method
+    @service.method(oneway=True)
     async def tell(self, call: str) -> None:
         self._journal.start(call, "tell")
 

@@ -5,7 +5,7 @@ Two implementations pass one conformance suite: `typedrpc.transport.kafka` and `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -104,8 +104,10 @@ class GroupReader(Protocol):
         """As `Reader.fetch`."""
         ...
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commits those that this member still reads; raises TransportError where Kafka did not take it."""
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
+        """Commits those that this member still reads, and answers which they are; raises TransportError where Kafka
+        did not take them.
+        """
         ...
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -158,8 +158,8 @@ class _Member(_Reader):
         self.listener: GroupListener = listener
         self._group = group
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        self._group.commit(self, offsets)
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
+        return self._group.commit(self, offsets)
 
     async def close(self) -> None:
         await super().close()
@@ -192,8 +192,10 @@ class _Group:
         """Where the group's next reader of the partition begins."""
         return self._committed.get(partition, 0)
 
-    def commit(self, member: _Member, offsets: Mapping[TopicPartition, int]) -> None:
-        self._committed.update({at: offset for at, offset in offsets.items() if at in member.positions})
+    def commit(self, member: _Member, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
+        own = {at: offset for at, offset in offsets.items() if at in member.positions}
+        self._committed.update(own)
+        return own.keys()
 
     def _revoke(self) -> None:
         for member in self._members:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from itertools import chain
 from typing import Any, Self
 
@@ -197,9 +197,9 @@ class KafkaGroupReader(_Reader):
         missing = (t for t in consumer.subscription() if not consumer.partitions_for_topic(t))
         return next(map(repr, missing), "")
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
         """As `GroupReader.commit`."""
-        await _commit(self._consumer, offsets)
+        return await _commit(self._consumer, offsets)
 
 
 class _Listener(ConsumerRebalanceListener):
@@ -223,15 +223,14 @@ class _Listener(ConsumerRebalanceListener):
         self._listener.assigned([TopicPartition(at.topic, at.partition) for at in assigned])
 
 
-async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
     own = consumer.assignment()
-    wanted = {aiokafka.TopicPartition(*at): offset for at, offset in offsets.items()}
-    wanted = {at: offset for at, offset in wanted.items() if at in own}
-    if not wanted:
-        return
-    # aiokafka repeats it without end where the topic is gone or the consumer was closed.
-    async with translated("commit"), asyncio.timeout(_COMMIT_TIMEOUT):
-        await consumer.commit(wanted)
+    wanted = {at: offset for at, offset in offsets.items() if aiokafka.TopicPartition(*at) in own}
+    if wanted:
+        # aiokafka repeats it without end where the topic is gone or the consumer was closed.
+        async with translated("commit"), asyncio.timeout(_COMMIT_TIMEOUT):
+            await consumer.commit({aiokafka.TopicPartition(*at): offset for at, offset in wanted.items()})
+    return wanted.keys()
 
 
 def _ended_task(consumer: Any) -> str:
