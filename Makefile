@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint format docs bench clean
+.PHONY: demo test lint format docs bench chaos soak clean
 
 ## demo: the quickstart in memory; needs Python only
 demo: .venv/core
@@ -33,6 +33,19 @@ docs: .venv/dev
 ## bench: typedrpc beside raw aiokafka, in one run
 bench: .venv/dev
 	$(PYTHON) scripts/kafka.py run -- $(BIN)/python -m benchmarks.echo
+
+## chaos: many calls between processes on three brokers under faults: SEED, CALLS, RATE (0: as fast as can be), FAULTS (all, none, or names)
+SEED ?= 1
+CALLS ?= 100000
+RATE ?= 300
+FAULTS ?= all
+chaos: .venv/dev
+	PYTHONPATH=tests $(BIN)/python -m chaos --seed $(SEED) --calls $(CALLS) --rate $(RATE) --faults $(FAULTS)
+
+## soak: the same without faults for MINUTES; memory may not grow by 5% over the last 80%
+MINUTES ?= 30
+soak: .venv/dev
+	PYTHONPATH=tests $(BIN)/python -m chaos --seed $(SEED) --minutes $(MINUTES) --rate $(RATE) --faults none --nodes 1
 
 clean:
 	rm -rf .venv dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
