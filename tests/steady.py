@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import pytest
 from faststream.kafka import KafkaBroker
 
 from typedrpc import Rpc, RpcError, Service, Topics, service
@@ -19,6 +20,8 @@ LATE = 1.0
 """Seconds after its deadline within which every call has ended."""
 SLACK = 1.0
 """Seconds more, for a machine that does something else at the same time."""
+DROPPED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""aiokafka's clients forget a connection that the broker has closed, and its destructor warns that nobody closed it."""
 
 
 class Numbers(Service):

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from typedrpc.transport import GroupListener, Sent, TopicPartition, TopicSpec, TransportError
-from typedrpc.transport.kafka.connection import Connection, connection_of, patiently, translated, uncut
+from typedrpc.transport.kafka.connection import Connection, connection_of, hasten, patiently, translated, uncut
 from typedrpc.transport.kafka.outbox import Outbox
 from typedrpc.transport.kafka.readers import KafkaGroupReader, KafkaReader
 from typedrpc.transport.kafka.refusal import refusal
@@ -36,6 +36,7 @@ class KafkaTransport:
     def _make_producer(self, *, durable: bool) -> Any:
         async def start() -> AIOKafkaProducer:
             producer = AIOKafkaProducer(**self._connection.producer_settings(durable=durable))
+            hasten(producer)
             try:
                 await uncut(producer.start())
             except BaseException:

@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 _PAUSE = 0.25  # seconds between two attempts to reach Kafka
 _UNCUT = 2.0
+_CONNECT_TIMEOUT = 2.0
 _PRODUCER = ("compression_type", "enable_idempotence")
 _DENIED = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 
@@ -58,8 +59,11 @@ class Connection:
         servers = self.shared["bootstrap_servers"]
         return servers if isinstance(servers, str) else ", ".join(servers)
 
-    def client_settings(self, *, request_timeout_ms: int = 10_000) -> dict[str, Any]:
-        """For every client; aiokafka's 40 s would let one blackholed broker hold all others up."""
+    def client_settings(self, *, request_timeout_ms: int = 3000) -> dict[str, Any]:
+        """For every client; aiokafka's 40 s would let one frozen broker hold calls up for minutes.
+
+        Where Kafka is merely slow a record is written twice, which servers and clients find out.
+        """
         return {
             **self.shared,
             "request_timeout_ms": request_timeout_ms,
@@ -109,6 +113,26 @@ async def uncut(start: Coroutine[Any, Any, None]) -> None:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         raise
+
+
+def hasten(owner: Any) -> None:
+    """Has one of aiokafka's producers, consumers or admins try for two seconds at most to connect to a broker.
+
+    By itself its client takes the request time-out, lets the connections to all other brokers wait meanwhile, and tries
+    a frozen broker three times before it learns from another one who leads now: 13 s instead of 8. No setting does it.
+    """
+    client = owner.client if hasattr(owner, "client") else owner._client
+    connect = client._get_conn
+
+    async def connect_soon(*args: Any, **options: Any) -> Any:
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                return await connect(*args, **options)
+        except TimeoutError:
+            client.force_metadata_update()  # as it does after an attempt of its own that failed
+            return None
+
+    client._get_conn = connect_soon
 
 
 async def stop_within(seconds: float, client: Any) -> bool:

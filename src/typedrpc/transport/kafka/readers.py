@@ -13,7 +13,7 @@ import aiokafka
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 
 from typedrpc.transport import CHUNK, GroupListener, Record, TopicPartition, TransportError
-from typedrpc.transport.kafka.connection import Connection, stop_within, translated, uncut
+from typedrpc.transport.kafka.connection import Connection, hasten, stop_within, translated, uncut
 
 _log = logging.getLogger("typedrpc")
 
@@ -128,12 +128,13 @@ class KafkaReader(_Reader):
         """Positioned at the ends when this returns; raises TransportError."""
         own = [aiokafka.TopicPartition(*at) for at in partitions]
         consumer = AIOKafkaConsumer(
-            **connection.client_settings(request_timeout_ms=5000),
+            **connection.client_settings(),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=250,
         )
+        hasten(consumer)
         name = f"replies on {partitions[0].topic!r} at {connection.address}"
         try:
             async with translated(name), asyncio.timeout(timeout):
@@ -181,6 +182,7 @@ class KafkaGroupReader(_Reader):
             rebalance_timeout_ms=6000,
             max_poll_interval_ms=_NEVER_MS,
         )
+        hasten(consumer)
         after: dict[Any, int] = {}
         consumer.subscribe(list(topics), listener=_Listener(consumer, listener, after))
         name = f"group {group!r} at {connection.address}"

@@ -11,13 +11,14 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from typedrpc.transport import TopicSpec, TransportError
-from typedrpc.transport.kafka.connection import Connection, translated, uncut
+from typedrpc.transport.kafka.connection import Connection, hasten, translated, uncut
 
 _log = logging.getLogger("typedrpc")
 
 # https://kafka.apache.org/protocol#protocol_error_codes
 _TOPIC_EXISTS = 36
 _DENIED = 29  # to make it; whether it exists is not told then
+_PATIENCE_MS = 5000  # making a topic with many partitions may take so long
 _TRANSIENT = (7, 38, 41)  # timed out; fewer brokers than replicas, as while they start; not the controller
 
 
@@ -53,7 +54,8 @@ async def ensure_topics(
 
 @asynccontextmanager
 async def _admin(connection: Connection) -> AsyncGenerator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**connection.client_settings())
+    admin = AIOKafkaAdminClient(**connection.client_settings(request_timeout_ms=_PATIENCE_MS))
+    hasten(admin)
     try:
         await uncut(admin.start())
         yield admin
