@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any
 
 import pytest
 
 from typedrpc import Limits, Rpc, Service, Topics, service
-from typedrpc.transport import Record, TopicPartition, TopicSpec, Transport
+from typedrpc.transport import Record, TopicPartition, TopicSpec, Transport, TransportError
 from typedrpc.transport.memory import MemoryLog, MemoryTransport
 from typedrpc.wire import method_headers, parse_response, reply_headers
 
@@ -111,6 +112,67 @@ async def test_the_commit_of_an_at_most_once_request_is_not_taken_back_while_it_
         assert log_of(rpc).group("once").committed(TopicPartition("once", 0)) == 1
     await asyncio.gather(waiting, return_exceptions=True)
     assert log_of(rpc).group("once").committed(TopicPartition("once", 0)) == 1
+
+
+async def test_no_commit_goes_behind_an_at_most_once_request_that_still_runs() -> None:
+    release = asyncio.Event()
+
+    class Once(Service, service="once", delivery="at_most_once"):
+        @service.method(oneway=True)
+        async def do(self) -> None:
+            await release.wait()
+
+    rpc = Rpc.in_memory(topics=Topics(request_partitions=1))
+    rpc.serve(Once())
+    async with rpc:
+        await rpc.client(Once).do()
+        await asyncio.sleep(1.2)  # two commits
+        assert log_of(rpc).group("once").committed(TopicPartition("once", 0)) == 1
+        other = await MemoryTransport(log_of(rpc)).join_group("once", ["once"], Quiet())
+        await other.close()
+        assert log_of(rpc).group("once").committed(TopicPartition("once", 0)) == 1
+        release.set()
+
+
+@pytest.mark.parametrize("refusal", ["not its partition", "refused", "a rebalance meanwhile"])
+async def test_an_at_most_once_request_does_not_run_on_a_commit_that_was_not_taken(
+    refusal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+
+    class Once(Service, service="once", delivery="at_most_once"):
+        @service.method(oneway=True)
+        async def do(self, number: int) -> None:
+            runs.append(number)
+
+    rpc = Rpc.in_memory(topics=Topics(request_partitions=1))
+    rpc.serve(Once())
+    group = log_of(rpc).group("once")
+    take = group.commit
+    refused: list[int] = []
+
+    def commit(member: Any, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
+        if offsets and not refused:
+            refused.extend(offsets.values())
+            if refusal == "refused":
+                raise TransportError("not taken")
+            if refusal == "not its partition":
+                return frozenset()
+            taken = take(member, offsets)
+            member.listener.assigned(list(member.positions))
+            return taken
+        return take(member, offsets)
+
+    monkeypatch.setattr(group, "commit", commit)
+    async with rpc:
+        await rpc.client(Once).do(1)
+        await asyncio.sleep(0.2)
+        assert refused == [1]
+        assert runs == []
+        await rpc.client(Once).do(2)
+        await asyncio.sleep(1.0)
+    # Where Kafka refused it the server joins again, and meets the request that was not committed.
+    assert runs == ([1, 2] if refusal == "refused" else [2])
 
 
 async def write_twice(rpc: Rpc, topic: str, method: str, answers: str, pause: float) -> list[Record]:

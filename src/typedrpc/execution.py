@@ -7,11 +7,11 @@ import contextvars
 import logging
 import secrets
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextlib import suppress
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, Literal
 
-from typedrpc.codec import ReplyError
 from typedrpc.config import Limits
 from typedrpc.dispatcher import Deadlines
 from typedrpc.errors import (
@@ -21,7 +21,6 @@ from typedrpc.errors import (
     ResourceExhausted,
     RpcError,
     Unavailable,
-    UsageError,
     was_received,
 )
 from typedrpc.options import Call, set_call
@@ -33,13 +32,16 @@ _log = logging.getLogger("typedrpc")
 _HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 _EagerTask: Any = asyncio.Task  # its eager_start is unknown to the oldest Python's type stubs
 _CANCEL_WAIT = 5.0  # seconds that cancelled handlers get to end
+_GRACE = 1.0  # seconds that a cancelled handler gets to end before its caller is answered without it
 
 
 class Job:
     """A request whose handler runs. Times are loop.time()'s, `queue_ms` milliseconds."""
 
     __slots__ = (
+        "answered",
         "call",
+        "coroutine",
         "deadline",
         "ended_by",
         "key",
@@ -72,7 +74,9 @@ class Job:
         self.size: int = size
         self.key: Hashable = key
         self.tokens: list[Any] = [token]  # of the request, and of its repeats
+        self.coroutine: Coroutine[Any, Any, None]  # what the task runs
         self.task: asyncio.Task[None] | None = None
+        self.answered: bool = False
         self.ended_by: Literal["", "caller", "deadline", "stop"] = ""
         self.call: Call = Call(
             method.name,
@@ -153,18 +157,19 @@ class Execution:
     def start(self, job: Job, body: bytes | None) -> None:
         """Runs the handler, or answers at once where the arguments are wrong."""
         method = job.method
+        context = self._context.copy()
         try:
             positional, named = method.load(job.request, body)
-        except Exception as error:  # noqa: BLE001  # a validator may raise anything
-            self._fail(job, error)
-            return
-        first = (self._instance, job.call) if method.wants_call else (self._instance,)
-        context = self._context.copy()
-        if method.never_suspends:
-            self._run_in_place(job, context, first, positional, named)
-        else:
+            first = (self._instance, job.call) if method.wants_call else (self._instance,)
+            if method.never_suspends:
+                self._run_in_place(job, context, first, positional, named)
+                return
             context.run(set_call, job.call)
-            self._run_as_task(job, context.run(method.fn, *first, *positional, **named), context)
+            coroutine = context.run(method.fn, *first, *positional, **named)
+        except BaseException as error:  # noqa: BLE001  # a validator may raise anything
+            self._fail(job, error)
+        else:
+            self._run_as_task(job, coroutine, context)
 
     def _run_in_place(
         self,
@@ -182,7 +187,7 @@ class Execution:
             context.run(run)
         except StopIteration as end:
             self._succeed(job, end.value)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever a handler raises is answered
+        except BaseException as error:  # noqa: BLE001  # whatever a handler raises is answered
             self._fail(job, error)
         else:
             self._fail(job, RuntimeError("the handler was suspended without an await"))
@@ -194,7 +199,7 @@ class Execution:
         if job.request.reply is not None:
             self._by_address[job.request.reply] = job
         self._bytes += job.size
-        run = self._run(key, job, coroutine)
+        run = job.coroutine = self._run(key, job, coroutine)
         task: asyncio.Task[None]
         if _HAS_EAGER_TASKS:
             task = _EagerTask(run, loop=self._loop, context=context, eager_start=True)
@@ -206,8 +211,11 @@ class Execution:
 
     async def _run(self, key: int, job: Job, coroutine: Any) -> None:
         try:
+            if job.ended_by:  # before it began
+                coroutine.close()
+                raise asyncio.CancelledError
             value = await coroutine
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever a handler raises is answered
+        except BaseException as error:  # noqa: BLE001  # whatever a handler raises is answered, `sys.exit()` too
             self._fail(job, error)
         else:
             self._succeed(job, value)
@@ -225,23 +233,31 @@ class Execution:
     def _cancel(self, job: Job, ended_by: Literal["caller", "deadline", "stop"]) -> None:
         if job.task is not None and not job.ended_by:
             job.ended_by = ended_by
-            job.task.cancel()
+            if getcoroutinestate(job.coroutine) != CORO_CREATED:  # else it would never begin, nor answer
+                job.task.cancel()
+            self._loop.call_later(_GRACE, self._give_up, job)
+
+    def _give_up(self, job: Job) -> None:
+        """Answers for a handler that goes on though it was cancelled; it keeps its place, for it still runs."""
+        if not job.answered:
+            _log.warning("%s: a handler goes on though it was cancelled", job.method.name)
+            self._fail(job, asyncio.CancelledError())
 
     def _succeed(self, job: Job, value: Any) -> None:
         if job.request.reply is None:
-            self._answer(job, (), b"")
+            self._conclude(job, (), b"")
             return
         try:
             metadata = metadata_headers(job.call.reply_metadata) if job.call.reply_metadata else ()
             headers, body = job.method.reply(job.request, value, job.queue_ms, self._exec_ms(job), metadata)
-        except Exception as error:  # noqa: BLE001  # a caller must be answered, whatever a serializer does
+        except BaseException as error:  # noqa: BLE001  # a caller must be answered, whatever a serializer does
             self._fail(job, error)
             return
         if len(body) > self._limits.max_body:
             text = f"{job.method.name}: a reply of {len(body)} bytes; at most {self._limits.max_body} are sent"
             self._fail(job, ResourceExhausted(text))
             return
-        self._answer(job, headers, body)
+        self._conclude(job, headers, body)
 
     def _fail(self, job: Job, error: BaseException) -> None:
         if isinstance(error, asyncio.CancelledError) and job.ended_by:
@@ -252,19 +268,25 @@ class Execution:
         if answer is None:
             answer = job.method.error_reply(job.request, self._internal(job, error), job.queue_ms, self._exec_ms(job))
         if job.request.plain and job.request.reply is not None:
-            _log.warning("%s: a plain FastStream caller is not answered: %s", job.method.name, error)
+            _log.warning("%s: a plain FastStream caller is not answered: %s", job.method.name, type(error).__name__)
         if job.request.plain or job.request.reply is None or answer is None:
-            self._answer(job, (), b"")
+            self._conclude(job, (), b"")
         else:
-            self._answer(job, *answer)
+            self._conclude(job, *answer)
+
+    def _conclude(self, job: Job, headers: Sequence[Header], body: bytes) -> None:
+        """Once for each job, also where its handler ends after its caller was answered without it."""
+        if not job.answered:
+            job.answered = True
+            self._answer(job, headers, body)
 
     def _error_reply(self, job: Job, error: RpcError) -> tuple[list[Header], bytes] | None:
         """None where the error is not the method's to raise, or cannot be written."""
         try:
             metadata = metadata_headers(job.call.reply_metadata)
             answer = job.method.error_reply(job.request, error, job.queue_ms, self._exec_ms(job), metadata)
-        except (ReplyError, UsageError, ResourceExhausted) as failure:
-            _log.error("%s: %r cannot be sent: %s", job.method.name, error, failure)
+        except BaseException as failure:  # noqa: BLE001  # an error's fields and metadata are anybody's objects
+            self._log_failure(f"{job.method.name}: {type(error).__name__} cannot be sent", failure)
             return None
         if answer is not None and len(answer[1]) > self._limits.max_body:
             text = f"{job.method.name}: an error of {len(answer[1])} bytes; at most {self._limits.max_body} are sent"
@@ -274,8 +296,12 @@ class Execution:
     def _internal(self, job: Job, error: BaseException) -> InternalError:
         """What a caller may know of a failure; the log has the rest, under the same id."""
         error_id = secrets.token_hex(8)
-        _log.error("%s failed, error id %s", job.method.name, error_id, exc_info=error)
+        self._log_failure(f"{job.method.name} failed, error id {error_id}", error)
         return InternalError(f"{job.method.name}: the handler failed, see the server's log", error_id=error_id)
+
+    def _log_failure(self, text: str, error: BaseException) -> None:
+        with suppress(Exception):  # an app's own log filter may raise
+            _log.error(text, exc_info=error)
 
     def _exec_ms(self, job: Job) -> int:
         return int((self._loop.time() - job.received) * 1000)

@@ -150,29 +150,36 @@ class Server:
 
     async def _take(self, reader: GroupReader, records: Sequence[Record]) -> None:
         assignment = self._offsets
-        if records and self._served.at_most_once:
-            records = await self._commit_first(reader, records)
+        if self._served.at_most_once:
+            records = await self._commit_first(reader, records, assignment)
         broker_time = self._transport.broker_time()
         at, offsets = TopicPartition("", -1), None
         for record in records:
             if self._execution.full:
                 await self._execution.wait_for_room()
                 broker_time = self._transport.broker_time()
-            if self._offsets is not assignment:
-                return  # the rest is read again, here or elsewhere, from what was committed
+            if self._offsets is not assignment and record.topic not in self._served.at_most_once:
+                continue  # it is read again, here or elsewhere, from what was committed
             if offsets is None or record.partition != at.partition or record.topic != at.topic:
                 at = TopicPartition(record.topic, record.partition)
-                offsets = self._offsets.get(at) or self._offsets.setdefault(at, Offsets(record.offset))
+                offsets = assignment.get(at) or assignment.setdefault(at, Offsets(record.offset))
             if offsets.see(record.offset):
                 self._admit(record, broker_time, (offsets, record.offset))
 
-    async def _commit_first(self, reader: GroupReader, records: Sequence[Record]) -> Sequence[Record]:
-        """The records that may run: those of at-most-once topics only where their commit is done."""
+    async def _commit_first(
+        self, reader: GroupReader, records: Sequence[Record], assignment: dict[TopicPartition, Offsets]
+    ) -> Sequence[Record]:
+        """Commits what may run at most once, and answers what may run: nothing of it whose commit is in doubt.
+
+        Raises TransportError where Kafka did not take the commit; joining again then shows what came of it.
+        """
         topics = self._served.at_most_once
         once = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records if r.topic in topics}
         if not once:
             return records
         committed = await reader.commit(once)
+        if self._offsets is not assignment:
+            return [r for r in records if r.topic not in topics]  # others may have begun to read there before it came
         return [r for r in records if r.topic not in topics or (r.topic, r.partition) in committed]
 
     def _admit(self, record: Record, broker_time: float | None, token: Token) -> None:
@@ -282,23 +289,25 @@ class Server:
         token[0].finish(token[1])
 
     def _uncommitted(self) -> dict[TopicPartition, int]:
-        """Without the at-most-once topics: those are committed ahead of what has ended."""
+        """What runs at most once was committed before it ran; a commit of what has ended would go behind that."""
+        once = self._served.at_most_once
         return {
             at: offsets.committable
             for at, offsets in self._offsets.items()
-            if self._committed.get(at) != offsets.committable and at.topic not in self._served.at_most_once
+            if self._committed.get(at) != offsets.committable and at.topic not in once
         }
 
     async def _commit(self, reader: GroupReader) -> None:
         offsets = self._uncommitted()
         if not offsets:
             return
+        known = self._committed
         try:
-            await reader.commit(offsets)
+            committed = await reader.commit(offsets)
         except TransportError as error:
             _log.info("%s: not committed, the next commit makes up for it: %s", self._served.name, error)
         else:
-            self._committed.update(offsets)
+            known.update({at: offsets[at] for at in committed})
 
     async def _commit_regularly(self) -> None:
         while True:

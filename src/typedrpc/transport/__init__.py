@@ -105,8 +105,9 @@ class GroupReader(Protocol):
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
-        """Commits those that this member still reads, and answers which they are; raises TransportError where Kafka
-        did not take them.
+        """Commits those that this member still reads, and answers which: the others are read again, here or elsewhere.
+
+        Raises TransportError where Kafka did not take it, or nobody knows.
         """
         ...
 

@@ -129,7 +129,8 @@ class _Reader:
         if found := self._take():
             return found
         try:
-            await asyncio.wait_for(self.wake.wait(), 1.0)
+            async with asyncio.timeout(1.0):  # the oldest Python's `wait_for` may swallow a cancellation
+                await self.wake.wait()
         except TimeoutError:
             return []
         return self._take()

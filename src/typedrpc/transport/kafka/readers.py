@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import aiokafka
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.errors import CommitFailedError
 
 from typedrpc.transport import CHUNK, GroupListener, Record, TopicPartition, TransportError
 from typedrpc.transport.kafka.connection import Connection, hasten, stop_within, translated, uncut
@@ -159,6 +160,10 @@ class KafkaReader(_Reader):
 class KafkaGroupReader(_Reader):
     """A member of a group, by aiokafka's eager rebalance."""
 
+    def __init__(self, consumer: AIOKafkaConsumer, name: str, after: dict[Any, int], commits: _Commits) -> None:
+        super().__init__(consumer, name, after)
+        self._commits = commits
+
     @classmethod
     async def join(
         cls,
@@ -184,7 +189,8 @@ class KafkaGroupReader(_Reader):
         )
         hasten(consumer)
         after: dict[Any, int] = {}
-        consumer.subscribe(list(topics), listener=_Listener(consumer, listener, after))
+        commits = _Commits(consumer)
+        consumer.subscribe(list(topics), listener=_Listener(commits, listener, after))
         name = f"group {group!r} at {connection.address}"
         try:
             async with translated(name), asyncio.timeout(timeout):
@@ -192,7 +198,7 @@ class KafkaGroupReader(_Reader):
         except BaseException:
             await _stop(consumer)
             raise
-        return cls(consumer, name, after)
+        return cls(consumer, name, after, commits)
 
     def _missing(self) -> str:
         consumer = self._consumer
@@ -201,23 +207,23 @@ class KafkaGroupReader(_Reader):
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
         """As `GroupReader.commit`."""
-        return await _commit(self._consumer, offsets)
+        return await self._commits.commit(offsets, _COMMIT_TIMEOUT)
 
 
 class _Listener(ConsumerRebalanceListener):
-    def __init__(self, consumer: AIOKafkaConsumer, listener: GroupListener, after: dict[Any, int]) -> None:
-        self._consumer = consumer
+    def __init__(self, commits: _Commits, listener: GroupListener, after: dict[Any, int]) -> None:
+        self._commits = commits
         self._listener = listener
         self._after = after
 
     async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
         if not revoked:  # before the first assignment, or of a member that had none
             return
+        self._commits.cut_off()
         offsets = self._listener.revoked([TopicPartition(at.topic, at.partition) for at in revoked])
         try:
-            async with asyncio.timeout(_COMMIT_ON_REVOKE):
-                await _commit(self._consumer, offsets)
-        except (TimeoutError, TransportError) as error:
+            await self._commits.commit(offsets, _COMMIT_ON_REVOKE)
+        except TransportError as error:
             _log.warning("not committed while partitions were given up, these requests run again: %r", error)
 
     async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
@@ -225,14 +231,39 @@ class _Listener(ConsumerRebalanceListener):
         self._listener.assigned([TopicPartition(at.topic, at.partition) for at in assigned])
 
 
-async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
-    own = consumer.assignment()
-    wanted = {at: offset for at, offset in offsets.items() if aiokafka.TopicPartition(*at) in own}
-    if wanted:
-        # aiokafka repeats it without end where the topic is gone or the consumer was closed.
-        async with translated("commit"), asyncio.timeout(_COMMIT_TIMEOUT):
-            await consumer.commit({aiokafka.TopicPartition(*at): offset for at, offset in wanted.items()})
-    return wanted.keys()
+class _Commits:
+    """Commits of one member, none of which outlives the assignment that it was made for: aiokafka repeats a commit in
+    the name of whatever generation the member has by then, and no broker asks whose a partition is.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._under_way: set[asyncio.Timeout] = set()
+
+    async def commit(self, offsets: Mapping[TopicPartition, int], seconds: float) -> Set[TopicPartition]:
+        """As `GroupReader.commit`; bounded, for aiokafka repeats it without end where a topic is gone."""
+        own = self._consumer.assignment()
+        wanted = {at: offset for at, offset in offsets.items() if aiokafka.TopicPartition(*at) in own}
+        if not wanted:
+            return wanted.keys()
+        limit = asyncio.timeout(seconds)
+        self._under_way.add(limit)
+        try:
+            async with translated("commit"), limit:
+                await self._consumer.commit({aiokafka.TopicPartition(*at): offset for at, offset in wanted.items()})
+        except TransportError as error:
+            if limit in self._under_way and not isinstance(error.__cause__, CommitFailedError):
+                raise
+            return frozenset()  # a rebalance has begun: who gets the partitions reads on from what was committed
+        finally:
+            self._under_way.discard(limit)
+        return wanted.keys()
+
+    def cut_off(self) -> None:
+        """Ends those under way; what is not on its way to the broker yet is not sent any more."""
+        for limit in self._under_way:
+            limit.reschedule(0)
+        self._under_way.clear()
 
 
 def _ended_task(consumer: Any) -> str:
