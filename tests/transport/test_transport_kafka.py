@@ -21,6 +21,7 @@ from faststream.security import SASLPlaintext
 from typedrpc.errors import UsageError
 from typedrpc.transport import TopicPartition, TopicSpec, Transport, TransportError
 from typedrpc.transport.kafka import KafkaTransport, connection_of
+from typedrpc.transport.kafka.connection import hasten
 
 pytestmark = pytest.mark.kafka
 
@@ -299,3 +300,24 @@ async def test_wrong_credentials_are_an_error_that_says_so(sasl: str) -> None:
 def test_anything_but_a_kafka_broker_is_refused_with_words() -> None:
     with pytest.raises(UsageError, match="KafkaBroker"):
         connection_of("localhost:9092")  # type: ignore[arg-type]
+
+
+async def test_a_broker_that_does_not_answer_is_given_up_after_two_seconds_and_others_are_asked(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts connections, as a frozen one does: its kernel does that."""
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        producer: Any = AIOKafkaProducer(bootstrap_servers=kafka, request_timeout_ms=20_000)
+        hasten(producer)
+        await producer.start()
+        try:
+            client, (broker, *_) = producer.client, producer.client.cluster.brokers()
+            moved = broker._replace(nodeId=77, port=frozen.getsockname()[1])
+            brokers: Any = {77: moved, broker.nodeId: broker}
+            monkeypatch.setattr(client.cluster, "broker_metadata", brokers.get)
+            started = time.monotonic()
+            assert not await client.ready(77)
+            assert time.monotonic() - started < 5
+            assert await client.ready(broker.nodeId)
+        finally:
+            await producer.stop()
