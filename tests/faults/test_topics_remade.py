@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from faststream.kafka import KafkaBroker
 
 from steady import BOUND, Steady, named, running
-from typedrpc import Topics
+from typedrpc import Rpc, Service, Topics, service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -78,3 +79,35 @@ async def test_calls_go_on_after_partitions_were_added(
     recovery = steady.recovery(since)
     assert recovery.last_bad < BOUND, recovery
     assert recovery.lapses == [], recovery
+
+
+async def test_a_cancelled_call_stops_its_handler_after_the_topic_of_cancels_was_remade(
+    kafka: str, topics: Topics, name: str, admin: AIOKafkaAdminClient
+) -> None:
+    class Work(Service, service=name):
+        def __init__(self) -> None:
+            self.running = 0
+
+        @service.method(timeout=60)
+        async def wait(self) -> None:
+            self.running += 1
+            try:
+                await asyncio.sleep(60)
+            finally:
+                self.running -= 1
+
+    work = Work()
+    rpc = Rpc(KafkaBroker(kafka, logger=None), topics=topics)
+    rpc.serve(work)
+    async with rpc:
+        await remake(admin, topics.cancels, 3)
+        await asyncio.sleep(BOUND)
+        for _ in range(5):
+            call = asyncio.create_task(rpc.client(Work).wait())
+            async with asyncio.timeout(10):
+                while not work.running:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            call.cancel()
+            async with asyncio.timeout(10):
+                while work.running:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)

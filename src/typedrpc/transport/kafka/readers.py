@@ -70,7 +70,7 @@ class _Reader:
             raise TransportError(f"{self._name}: aiokafka's {ended} has ended")
         if missing := self._missing():
             if now > self._whole_at + _GONE:
-                raise TransportError(f"{self._name}: {missing} is missing; was the topic deleted?")
+                raise TransportError(f"{self._name}: {missing}")
         else:
             self._whole_at = now
 
@@ -124,6 +124,8 @@ class KafkaReader(_Reader):
     any other way, and skips replies without a word.
     """
 
+    _whole = False  # all partitions of the topic are read: of added ones too, then
+
     @classmethod
     async def open(cls, connection: Connection, partitions: Sequence[TopicPartition], timeout: float) -> Self:
         """Positioned at the ends when this returns; raises TransportError."""
@@ -148,12 +150,17 @@ class KafkaReader(_Reader):
             consumer.assign(own)  # stop() of a consumer that has nothing assigned raises CancelledError
             await _stop(consumer)
             raise
-        return cls(consumer, name, dict(ends))
+        reader = cls(consumer, name, dict(ends))
+        reader._whole = len(own) == len(consumer.partitions_for_topic(own[0].topic) or ())
+        return reader
 
     def _missing(self) -> str:
         for at in self._after:
-            if at.partition not in (self._consumer.partitions_for_topic(at.topic) or ()):
-                return f"partition {at.partition} of {at.topic!r}"
+            found = self._consumer.partitions_for_topic(at.topic) or ()
+            if at.partition not in found:
+                return f"partition {at.partition} is missing; was the topic deleted?"
+            if self._whole and len(found) > len(self._after):
+                return "the topic has more partitions now"
         return ""
 
 
@@ -203,7 +210,7 @@ class KafkaGroupReader(_Reader):
     def _missing(self) -> str:
         consumer = self._consumer
         missing = (t for t in consumer.subscription() if not consumer.partitions_for_topic(t))
-        return next(map(repr, missing), "")
+        return next((f"topic {topic!r} is missing; was it deleted?" for topic in missing), "")
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> Set[TopicPartition]:
         """As `GroupReader.commit`."""
