@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint format docs bench chaos soak clean
+.PHONY: demo test lint format docs bench chaos soak fuzz clean
 
 ## demo: the quickstart in memory; needs Python only
 demo: .venv/core
@@ -46,6 +46,11 @@ chaos: .venv/dev
 MINUTES ?= 30
 soak: .venv/dev
 	PYTHONPATH=tests $(BIN)/python -m chaos --seed $(SEED) --minutes $(MINUTES) --rate $(RATE) --faults none --nodes 1
+
+## fuzz: RECORDS at random against a live service and client, a part of them on a throw-away Kafka
+RECORDS ?= 1000000
+fuzz: .venv/dev
+	PYTHONPATH=tests $(PYTHON) scripts/kafka.py run -- $(BIN)/python -m fuzz --records $(RECORDS) --seed $(SEED)
 
 clean:
 	rm -rf .venv dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
