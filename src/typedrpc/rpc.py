@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from typedrpc.broker_clock import BrokerClock
 from typedrpc.calls import Calls
 from typedrpc.cancels import CancelInbox
 from typedrpc.client import handler_context, make_client, register, request, unregister
@@ -322,6 +323,7 @@ class Rpc:
             refused_topics=self._served_topics,
             reply_to=self._topics.reply_to,
             context=handler_context(calls),
+            clock=BrokerClock(transport, self._topics.cancels),
         )
         self._servers[served.name] = server
         await self._cancels.start(transport, self._cancel)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 
+from typedrpc.broker_clock import BrokerClock
 from typedrpc.cancels import Cancelled
 from typedrpc.config import Limits
 from typedrpc.execution import Execution, Job
@@ -15,7 +16,7 @@ from typedrpc.offsets import Offsets
 from typedrpc.repeats import Answered, Repeats, request_key
 from typedrpc.served import Served, ServedMethod
 from typedrpc.transport import GroupReader, Record, TopicPartition, TopicSpec, Transport, TransportError
-from typedrpc.wire import Address, Header, Malformed, Request, parse_request
+from typedrpc.wire import Address, Header, Malformed, Request, parse_request, timeout_of
 
 _log = logging.getLogger("typedrpc")
 
@@ -44,6 +45,7 @@ class Server:
         refused_topics: Set[str],
         reply_to: Set[str] | None,
         context: contextvars.Context,
+        clock: BrokerClock,
     ) -> None:
         self._served = served
         self._topics = topics
@@ -52,6 +54,7 @@ class Server:
         self._limits = limits
         self._refused_topics = refused_topics
         self._reply_to = reply_to
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._offsets: dict[TopicPartition, Offsets] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -68,6 +71,7 @@ class Server:
 
     async def start(self) -> None:
         """Joins the group; requests are taken when this returns. Raises TransportError."""
+        await self._clock.check()  # before the first request: it may have expired long ago
         self._reader = await self._join()
         name = f"typedrpc {self._served.name}"
         self._tasks = [
@@ -152,18 +156,27 @@ class Server:
         assignment = self._offsets
         if self._served.at_most_once:
             records = await self._commit_first(reader, records, assignment)
-        broker_time = self._transport.broker_time()
+        broker_time = self._clock.now()
         at, offsets = TopicPartition("", -1), None
         for record in records:
             if self._execution.full:
                 await self._execution.wait_for_room()
-                broker_time = self._transport.broker_time()
+                broker_time = self._clock.now()
+            old = broker_time is not None and record.timestamp_type == 1 and broker_time - record.timestamp > _LATE_MS
+            if old and not self._clock.fresh:
+                await self._clock.check()
+                broker_time = self._clock.now()
             if self._offsets is not assignment and record.topic not in self._served.at_most_once:
                 continue  # it is read again, here or elsewhere, from what was committed
             if offsets is None or record.partition != at.partition or record.topic != at.topic:
                 at = TopicPartition(record.topic, record.partition)
                 offsets = assignment.get(at) or assignment.setdefault(at, Offsets(record.offset))
-            if offsets.see(record.offset):
+            if not offsets.see(record.offset):
+                continue
+            if old and _long_expired(record, broker_time):
+                self._served.expired += 1
+                offsets.finish(record.offset)
+            else:
                 self._admit(record, broker_time, (offsets, record.offset))
 
     async def _commit_first(
@@ -314,6 +327,12 @@ class Server:
             await asyncio.sleep(_COMMIT_EVERY)
             if self._reader is not None:
                 await self._commit(self._reader)
+
+
+def _long_expired(record: Record, broker_time: float | None) -> bool:
+    """Whether nobody is to be answered any more, by as little of the record as tells: there may be a million."""
+    timeout_ms = timeout_of(record.headers)
+    return timeout_ms is not None and broker_time is not None and broker_time - record.timestamp > timeout_ms + _LATE_MS
 
 
 def _time_left(request: Request, queued: float | None) -> float | None:

@@ -163,6 +163,13 @@ def parse_request(headers: WireHeaders) -> Request:
     return Request(False, service, method, correlation_id, reply, timeout_ms, content_type, _metadata(found))
 
 
+def timeout_of(headers: WireHeaders) -> int | None:
+    """A request's `rpc-timeout` in milliseconds, without a look at the rest; None where `parse_request` has to tell."""
+    found = dict(headers[::-1])
+    timeout = found.get("rpc-timeout")
+    return None if timeout is None or found.get("rpc-protocol") != PROTOCOL else _number(timeout, MAX_TIMEOUT_MS)
+
+
 def parse_response(headers: WireHeaders) -> Response:
     """Never fails: a reply without `rpc-status` is a plain FastStream one and OK; an unknown status is UNKNOWN."""
     found = dict(headers[::-1])

@@ -32,6 +32,7 @@ Item = tuple[bytes | None, bytes | None, Sequence[Header], Sent, Any]
 _SEND_TIMEOUT = 15.0
 """Seconds for a batch, above aiokafka's request time-out: an idempotent batch would never give up by itself."""
 _FLUSH_TIMEOUT = 5.0
+_STEP_MS = 20.0  # brokers of a cluster differ by a few milliseconds
 _STOP_TIMEOUT = 1.0  # what is buffered was flushed before, or cannot be
 
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -55,9 +56,12 @@ class Clock:
     def sample(self, sent: float, acknowledged: float, timestamp: int) -> None:
         """Times in seconds of time.monotonic(). Of the samples of half a minute the quickest counts."""
         round_trip = acknowledged - sent
-        if self._ahead is None or round_trip < self._round_trip or acknowledged - self._at > 30:
-            self._ahead = timestamp - (sent + acknowledged) * 500
-            self._round_trip, self._at = round_trip, acknowledged
+        ahead = timestamp - (sent + acknowledged) * 500
+        # The broker wrote it between the two, so that samples differ by half of both round trips at most, each known
+        # to a millisecond; one that differs by more tells of a clock that was set.
+        known = self._ahead is not None and abs(ahead - self._ahead) <= (round_trip + self._round_trip) * 500 + _STEP_MS
+        if not known or round_trip < self._round_trip or acknowledged - self._at > 30:
+            self._ahead, self._round_trip, self._at = ahead, round_trip, acknowledged
 
     def broker_time(self) -> float | None:
         """Milliseconds since 1970; None before the first sample."""
