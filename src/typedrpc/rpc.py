@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from functools import partial
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from typedrpc.broker_clock import BrokerClock
 from typedrpc.calls import Calls
-from typedrpc.cancels import CancelInbox
 from typedrpc.client import handler_context, make_client, register, request, unregister
 from typedrpc.config import Limits, Topics
 from typedrpc.contract import contracts_of
 from typedrpc.errors import UsageError
 from typedrpc.options import CallOptions, Key, Metadata, check_timeout
 from typedrpc.served import Served
-from typedrpc.server import Server
+from typedrpc.serving import Serving
 from typedrpc.transport import Transport
 from typedrpc.transport.bridge import BridgedTransport
 from typedrpc.transport.kafka import KafkaTransport, connection_of
 from typedrpc.transport.memory import MemoryLog, MemoryTransport
-from typedrpc.wire import Address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -32,12 +27,7 @@ if TYPE_CHECKING:
     from faststream.asgi import AsgiFastStream
     from faststream.kafka import KafkaBroker
 
-_log = logging.getLogger("typedrpc")
-
 S = TypeVar("S")
-
-_HURRY = 0.05
-"""Seconds that a stop leaves handlers when it is cancelled, before it cancels them."""
 
 State = Literal["stopped", "calling", "serving", "draining"]
 
@@ -98,9 +88,7 @@ class Rpc:
         self._log = MemoryLog()
         self._served: dict[str, Served] = {}
         self._served_topics: set[str] = set()
-        self._servers: dict[str, Server] = {}
-        self._cancels = CancelInbox(topics, create=create_topics)
-        self._late: set[asyncio.Task[None]] = set()
+        self._serving: Serving | None = None
         self._transport: Transport | None = None
         self._calls: Calls | None = None
         self._state: State = "stopped"
@@ -134,24 +122,13 @@ class Rpc:
                     raise UsageError(f"serve({instance!r}): service {served.name!r} is served already")
                 self._served[served.name] = served
                 self._served_topics |= served.topics
-                if self._state == "serving":
-                    task = asyncio.get_running_loop().create_task(self._start_server(served))
-                    task.add_done_callback(partial(_log_late, served.name))
-                    self._late.add(task)
+                if self._state == "serving" and self._serving is not None:
+                    self._serving.add(served)
 
     async def ready(self) -> None:
         """Until every service given so far takes requests; raises what one met that was given after the start."""
-        while self._late:
-            task = next(iter(self._late))
-            try:
-                await asyncio.shield(task)
-            except asyncio.CancelledError:
-                if not task.cancelled():
-                    raise
-                raise UsageError("ready(): this Rpc was stopped before its late services took requests") from None
-            finally:
-                if task.done():
-                    self._late.discard(task)
+        if self._serving is not None:
+            await self._serving.ready()
 
     def client(
         self, contract: Callable[..., S], *, timeout: float | None = None, metadata: Metadata | None = None
@@ -272,62 +249,28 @@ class Rpc:
         async with self._change():
             if self._state != "calling":
                 return  # stopped while it was starting
+            assert self._transport is not None
+            assert self._calls is not None
             self._to("serving")
-            starting = (self._start_server(served) for served in self._served.values())
-            # All of them to their end: a failure must not leave another one joining a group behind a stop's back.
-            for outcome in await asyncio.gather(*starting, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
-
-    def _cancel(self, address: Address, seconds: float) -> None:
-        for server in self._servers.values():
-            server.cancel(address, seconds)
+            self._serving = Serving(
+                self._transport,
+                self._topics,
+                self._limits,
+                create=self._create_topics,
+                served_topics=self._served_topics,
+                context=handler_context(self._calls),
+            )
+            await self._serving.start(list(self._served.values()))
 
     async def _stop_serving(self) -> None:
         async with self._change():
             await self._drain()
 
     async def _drain(self) -> None:
-        if self._state != "serving":
-            return
-        self._to("draining")
-        for task in self._late:
-            task.cancel()
-        await asyncio.gather(*self._late, return_exceptions=True)
-        servers = list(self._servers.values())
-        leaving = asyncio.gather(*(server.stop_intake() for server in servers))
-        try:
-            await asyncio.shield(leaving)  # takes a few seconds at most; the others in the group wait for it
-            await asyncio.gather(*(server.drain() for server in servers))
-        except asyncio.CancelledError:
-            await leaving
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_HURRY):
-                    await asyncio.gather(*(server.drain() for server in servers))
-            raise
-        finally:
-            self._servers.clear()
-            await self._cancels.stop()
-
-    async def _start_server(self, served: Served) -> None:
-        transport, calls = self._transport, self._calls
-        assert transport is not None
-        assert calls is not None
-        specs = [self._topics.request_topic(topic) for topic in served.topics]
-        server = Server(
-            served,
-            transport,
-            self._limits,
-            topics=specs,
-            create=self._create_topics,
-            refused_topics=self._served_topics,
-            reply_to=self._topics.reply_to,
-            context=handler_context(calls),
-            clock=BrokerClock(transport, self._topics.cancels),
-        )
-        self._servers[served.name] = server
-        await self._cancels.start(transport, self._cancel)
-        await server.start()
+        if self._state == "serving":
+            self._to("draining")
+            assert self._serving is not None
+            await self._serving.drain()
 
     def _make_transport(self) -> Transport:
         if self._broker is None:
@@ -347,11 +290,6 @@ class Rpc:
         finally:
             if transport is not None:
                 await transport.stop()
-
-
-def _log_late(name: str, task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("service %r is not served: %s", name, error)
 
 
 def _contracts(instance: object) -> list[type[Any]]:
