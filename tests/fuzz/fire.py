@@ -91,7 +91,7 @@ async def _scene(report: Report, kafka: str | None) -> AsyncGenerator[_Scene]:
         await raw.ensure_topics([TopicSpec(name=answers, partitions=1, config={})], create=True)
         async with rpc:
             calls: Any = rpc._calls  # pyright: ignore[reportPrivateUsage]
-            rpc._servers[name]._repeats._most = _KEPT  # pyright: ignore[reportPrivateUsage]
+            _server(rpc, name)._repeats._most = _KEPT
             place = Place(
                 service=name,
                 partitions=PARTITIONS,
@@ -208,7 +208,7 @@ class _Scene:
         self._report.resident_mb.append(_resident_mb())
 
     async def _all_committed(self) -> None:
-        server: Any = self._rpc._servers[self._place.service]  # pyright: ignore[reportPrivateUsage]
+        server = _server(self._rpc, self._place.service)
         try:
             async with asyncio.timeout(PATIENCE):
                 while server._uncommitted() or server._execution._running:  # noqa: ASYNC110  # nothing tells
@@ -233,3 +233,8 @@ def _resident_mb() -> int:
             return int(file.read().split()[1]) * 4096 // 2**20
     except FileNotFoundError:
         return 0
+
+
+def _server(rpc: Rpc, name: str) -> Any:
+    serving: Any = rpc._serving  # pyright: ignore[reportPrivateUsage]
+    return serving._servers[name]

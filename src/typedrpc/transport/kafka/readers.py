@@ -183,7 +183,7 @@ class KafkaGroupReader(_Reader):
     ) -> Self:
         """As `Transport.join_group`; raises TransportError."""
         consumer = AIOKafkaConsumer(
-            **connection.client_settings(),
+            **connection.client_settings(request_timeout_ms=5000),
             group_id=group,
             group_instance_id=instance_id,
             enable_auto_commit=False,
@@ -191,7 +191,7 @@ class KafkaGroupReader(_Reader):
             fetch_max_wait_ms=250,
             session_timeout_ms=10_000,  # after a kill -9 calls wait so long; 30 s by default
             heartbeat_interval_ms=1000,  # a second member joins only after the first one's heartbeat
-            rebalance_timeout_ms=6000,
+            rebalance_timeout_ms=3000,  # a dead member holds up the others so long when one joins
             max_poll_interval_ms=_NEVER_MS,
         )
         hasten(consumer)
