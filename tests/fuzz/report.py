@@ -45,8 +45,9 @@ class _Watched(logging.Handler):
         self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._report.logged[f"{record.levelname} {str(record.msg)[:60]}"] += 1
         error = record.exc_info[1] if record.exc_info else None
+        what = "a handler's own" if isinstance(error, HandlersOwn) else str(record.msg)[:60]
+        self._report.logged[f"{record.levelname} {what}"] += 1
         if record.levelno >= logging.ERROR and not isinstance(error, HandlersOwn):
             self._report.wrong.append(f"logged: {record.getMessage()[:300]}: {error!r}")
 
