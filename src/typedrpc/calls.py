@@ -111,19 +111,19 @@ class Calls:
         `tried` holds the partitions of earlier attempts, which are avoided; this one's is added.
         """
         deadline = self._deadline(timeout)
-        try:
-            route = self._routes.get(target.topic)
-            if route is None or self._stopped or not self._ready.done() or not self._fits(len(body)):
+        key = _key_bytes(key)
+        route = self._routes.get(target.topic)
+        if route is None or not self._goes_at_once(target, len(body)):
+            try:
                 route = await self._prepare(target, len(body), deadline)
-        except TimeoutError:
-            raise self._expired(target, timeout, sent=False) from None
-        if target.plain and not self._inbox.plain_open:
-            await self._open_plain(target, deadline, timeout)
+            except TimeoutError:
+                raise self._expired(target, timeout, sent=False) from None
+        else:
+            self._in_flight.enter(len(body))
         partition = route.choose_other(tried) if tried else self._partition(route, key)
         if tried is not None:
             tried.add(partition)
         pending = self.dispatcher.open(deadline)
-        self._in_flight.enter(len(body))
         route.outstanding[partition] += 1
         try:
             self._send(target, partition, key, body, pending, metadata)
@@ -152,18 +152,20 @@ class Calls:
     ) -> None:
         """Returns when all in-sync replicas have the request. `expires`: the caller set a time-out for it."""
         deadline = self._deadline(timeout)
+        key = _key_bytes(key)
         try:
-            async with asyncio.timeout_at(deadline):
-                route = await self._prepare(target, len(body), deadline)
+            route = await self._prepare(target, len(body), deadline)
+            try:
                 written: asyncio.Future[None] = self.loop.create_future()
                 headers = [("correlation_id", self.dispatcher.new_id()), *target.headers, *metadata]
                 if expires:
                     headers.append(_timeout_header(deadline - self.loop.time()))
                 partition = self._partition(route, key)
-                self._transport.send(
-                    target.topic, partition, _key_bytes(key), body, headers, _written, written, durable=True
-                )
-                await written
+                self._transport.send(target.topic, partition, key, body, headers, _written, written, durable=True)
+                async with asyncio.timeout_at(deadline):
+                    await written
+            finally:
+                self._in_flight.leave(len(body))
         except TimeoutError:
             raise self._expired(target, timeout, sent=False) from None
         except TransportError as error:
@@ -173,7 +175,7 @@ class Calls:
         self,
         target: Target,
         partition: int,
-        key: Key | None,
+        key: bytes | None,
         body: bytes,
         pending: Pending[Record],
         metadata: Sequence[Header],
@@ -183,9 +185,7 @@ class Calls:
         if not target.plain:
             headers.append(_timeout_header(pending.deadline - self.loop.time()))
         token = (pending, target)
-        self._transport.send(
-            target.topic, partition, _key_bytes(key), body, headers, self._sent, token, durable=target.once
-        )
+        self._transport.send(target.topic, partition, key, body, headers, self._sent, token, durable=target.once)
 
     def _cancel(self, pending: Pending[Record], target: Target) -> None:
         """Tells the servers that nobody waits any more; a plain FastStream handler could not be told."""
@@ -209,10 +209,10 @@ class Calls:
             return min(now + timeout, call.deadline)
         return now + timeout
 
-    def _partition(self, route: Route, key: Key | None) -> int:
+    def _partition(self, route: Route, key: bytes | None) -> int:
         if key is None:
             return route.choose()
-        return self._transport.partition_for_key(_key_bytes(key) or b"", len(route.outstanding))
+        return self._transport.partition_for_key(key, len(route.outstanding))
 
     def _expired(self, target: Target, timeout: float, *, sent: bool) -> DeadlineExceeded:
         if not sent:
@@ -224,35 +224,41 @@ class Calls:
     # The rare ways: not ready yet, a topic not seen before, or too many calls at once.
 
     async def _prepare(self, target: Target, size: int, deadline: float) -> Route:
-        """Waits for readiness, for the topic and for room, in this order; raises TimeoutError at the deadline."""
+        """Waits for readiness, for the topics and for room, in this order, and takes the room; raises TimeoutError at
+        the deadline.
+        """
         if size > self._limits.max_body:
             raise ResourceExhausted(
                 f"{target.name}: a request body of {size} bytes; at most {self._limits.max_body} are sent"
             )
         async with asyncio.timeout_at(deadline):
-            try:
-                await asyncio.shield(self._ready)
-                if self._stopped:
-                    raise _stopped()
-                route = await self._routes.open(target.topic)
-            except TransportError as error:
-                raise _failed(target, error) from error
-            await self._in_flight.wait(size)
+            while True:
+                route = await self._reach(target)
+                await self._in_flight.wait(size)
+                if self._ready.done() and not self._stopped:
+                    return route
+                self._in_flight.leave(size)  # replies can not be read any more, or this Rpc was stopped meanwhile
+
+    async def _reach(self, target: Target) -> Route:
+        try:
+            await asyncio.shield(self._ready)
             if self._stopped:
                 raise _stopped()
-        return route
-
-    def _fits(self, size: int) -> bool:
-        return size <= self._limits.max_body and self._in_flight.has_room(size)
-
-    async def _open_plain(self, target: Target, deadline: float, timeout: float) -> None:
-        try:
-            async with asyncio.timeout_at(deadline):
+            route = await self._routes.open(target.topic)
+            if target.plain:
                 await self._inbox.open_plain()
-        except TimeoutError:
-            raise self._expired(target, timeout, sent=False) from None
         except TransportError as error:
             raise _failed(target, error) from error
+        return route
+
+    def _goes_at_once(self, target: Target, size: int) -> bool:
+        return (
+            self._ready.done()
+            and not self._stopped
+            and size <= self._limits.max_body
+            and self._in_flight.has_room(size)
+            and (not target.plain or self._inbox.plain_open)
+        )
 
     def _replies_open(self, partition: int) -> None:
         self._typed_reply = reply_headers(self._topics.replies, partition)
