@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any
+
+JUMP = 1000.0  # seconds
+
+
+Interrupt = Callable[[asyncio.Task[Any]], object]
+
+
+def cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
 
 
 class Clock:
@@ -22,8 +31,8 @@ class Clock:
     def __exit__(self, *exc: object) -> None:
         self._loop.time = self._time  # type: ignore[method-assign]
 
-    def jump(self, seconds: float) -> None:
-        self._ahead += seconds
+    def jump(self, _task: object = None) -> None:
+        self._ahead += JUMP
 
 
 class AtSuspension:
@@ -54,9 +63,7 @@ class AtSuspension:
                 error = raised
 
 
-async def at_suspension(
-    call: Coroutine[Any, Any, Any], n: int, interrupt: Callable[[asyncio.Task[Any]], object]
-) -> tuple[object, bool]:
+async def at_suspension(call: Coroutine[Any, Any, Any], n: int, interrupt: Interrupt) -> tuple[object, bool]:
     """What the call returned or raised, and whether it was interrupted."""
 
     async def run() -> Any:
@@ -64,13 +71,11 @@ async def at_suspension(
 
     task = asyncio.ensure_future(run())
     cut = AtSuspension(call, n, lambda: interrupt(task))
-    (end,) = await asyncio.gather(task, return_exceptions=True)
-    return end, cut.interrupted
+    ends: Sequence[object] = await asyncio.gather(task, return_exceptions=True)
+    return ends[0], cut.interrupted
 
 
-async def after_turns(
-    call: Coroutine[Any, Any, Any], n: int, interrupt: Callable[[asyncio.Task[Any]], object]
-) -> tuple[object, bool]:
+async def after_turns(call: Coroutine[Any, Any, Any], n: int, interrupt: Interrupt) -> tuple[object, bool]:
     """The same, from outside: also between the moment when what it waits for is there and its next step."""
     task = asyncio.ensure_future(call)
     for _ in range(n):
@@ -78,5 +83,5 @@ async def after_turns(
     interrupted = not task.done()
     if interrupted:
         interrupt(task)
-    (end,) = await asyncio.gather(task, return_exceptions=True)
-    return end, interrupted
+    ends: Sequence[object] = await asyncio.gather(task, return_exceptions=True)
+    return ends[0], interrupted

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from interrupted import Clock, after_turns, at_suspension
+from interrupted import Clock, after_turns, at_suspension, cancel
 from typedrpc import DeadlineExceeded, Limits, Retry, Rpc, Service, Topics, Unavailable, service
 
 Call = Callable[["Scene"], Coroutine[Any, Any, object]]
 
-TIMEOUT = 100.0  # of the calls that are to time out, where the clock jumps by more
-JUMP = 1000.0
+TIMEOUT = 100.0  # of the calls that are to time out, the clock jumps by more
 LONG = 1e6
 PATIENCE = 20.0
 TURNS = 400  # of the event loop; no call in memory takes so many
@@ -137,13 +136,13 @@ def held_by(rpc: Rpc) -> dict[str, object]:
     """What calls leave behind; nothing, where all is well."""
     calls: Any = rpc._calls  # pyright: ignore[reportPrivateUsage]
     bounds, routes = calls._in_flight, calls._routes
-    handlers = [s._execution._running for s in rpc._servers.values()]  # pyright: ignore[reportPrivateUsage]
+    serving: Any = rpc._serving  # pyright: ignore[reportPrivateUsage]
     return {
         "pending": len(calls.dispatcher),
         "in flight": (bounds._calls, bounds._bytes, len(bounds._waiting)),
         "outstanding": sum(sum(r.outstanding) for r in [*routes._routes.values(), *routes._doubted.values()]),
         "opening": len(routes._opening),
-        "handlers": sum(len(running) for running in handlers),
+        "handlers": sum(len(server._execution._running) for server in serving._servers.values()),
     }
 
 
@@ -192,7 +191,7 @@ async def test_a_call_that_is_cancelled_at_any_moment_leaves_nothing(way: Call, 
             if warm:
                 assert await way(scene) == 42
             bystander = asyncio.create_task(scene.work.twice(4))
-            end, interrupted = await cut(way(scene), n, asyncio.Task.cancel)
+            end, interrupted = await cut(way(scene), n, cancel)
             assert await bystander == 8
             if not interrupted:
                 assert end == 42
@@ -215,7 +214,7 @@ async def test_a_call_whose_deadline_passes_at_any_moment_leaves_nothing(way: Ca
                 if warm:
                     assert await way(scene) == 42
                 bystander = asyncio.create_task(scene.work.twice.with_options(timeout=LONG)(4))
-                end, interrupted = await cut(way(scene), n, lambda _, clock=clock: clock.jump(JUMP))
+                end, interrupted = await cut(way(scene), n, clock.jump)
                 assert await bystander == 8
                 if not interrupted:
                     assert end == 42
@@ -228,8 +227,10 @@ async def test_a_call_whose_deadline_passes_at_any_moment_leaves_nothing(way: Ca
 
 
 CROWDED = [unary, keyed, oneway, plain, retried, large]
-ROOM = [(way, {"max_in_flight_bytes": 1}) for way in CROWDED]
-ROOM += [(way, {"max_in_flight": 1}) for way in CROWDED if way is not retried]  # one retry is all that so few may make
+ROOM = [
+    *((way, {"max_in_flight_bytes": 1}) for way in CROWDED),
+    *((way, {"max_in_flight": 1}) for way in CROWDED if way is not retried),  # so few may make one retry only
+]
 
 
 @asynccontextmanager
@@ -268,7 +269,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_for_room_lets_the_ones_be
 ) -> None:
     for n in range(1, TURNS):
         async with crowded(in_memory(**limits)) as (scene, finish):
-            end, interrupted = await cut(way(scene), n, asyncio.Task.cancel)
+            end, interrupted = await cut(way(scene), n, cancel)
             await finish()
             if not interrupted:
                 assert end == 42
@@ -286,7 +287,7 @@ async def test_a_call_whose_deadline_passes_while_it_waits_for_room_lets_the_one
     for n in range(1, TURNS):
         with Clock() as clock:
             async with crowded(in_memory(**limits)) as (scene, finish):
-                end, interrupted = await cut(way(scene), n, lambda _, clock=clock: clock.jump(JUMP))
+                end, interrupted = await cut(way(scene), n, clock.jump)
                 await finish()
                 if not interrupted:
                     assert end == 42
@@ -305,7 +306,7 @@ async def test_a_call_that_is_cancelled_while_the_rpc_starts_leaves_nothing(way:
         async with prepared(rpc) as scene:
             starting = asyncio.create_task(rpc.start())
             await asyncio.sleep(0)
-            end, interrupted = await cut(way(scene), n, asyncio.Task.cancel)
+            end, interrupted = await cut(way(scene), n, cancel)
             await starting
             try:
                 if not interrupted:
