@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from faststream.kafka import KafkaBroker
 
 from interrupted import Clock, after_turns, at_suspension, cancel
 from typedrpc import DeadlineExceeded, Limits, Retry, Rpc, Service, Topics, Unavailable, service
@@ -317,3 +318,45 @@ async def test_a_call_that_is_cancelled_while_the_rpc_starts_leaves_nothing(way:
             finally:
                 await rpc.stop()
     pytest.fail("the call never ended by itself")
+
+
+def own_tasks() -> int:
+    """Without those of aiokafka, which come and go."""
+    coroutines: list[Any] = [task.get_coro() for task in asyncio.all_tasks()]
+    return sum("aiokafka" not in coroutine.cr_code.co_filename for coroutine in coroutines)
+
+
+async def after_a_while(call: Coroutine[Any, Any, object], seconds: float) -> object:
+    task = asyncio.ensure_future(call)
+    await asyncio.sleep(seconds)
+    task.cancel()
+    ends: Sequence[object] = await asyncio.gather(task, return_exceptions=True)
+    return ends[0]
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_call_that_is_cut_short_on_kafka_leaves_nothing(
+    way: Call, broker: KafkaBroker, unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(Rpc(broker, topics=Topics(request_partitions=2)), unique("")) as scene:
+        end: object = None
+        ends: list[object] = []
+        for n in range(1, 50):  # the first one opens topics, and of the plain ones replies
+            end, interrupted = await at_suspension(way(scene), n, cancel)
+            if not interrupted:
+                break
+            ends.append(end)
+        assert end == 42
+        tasks = own_tasks()
+        ends += [await after_a_while(way(scene), seconds) for seconds in (0.0, 0.001, 0.003, 0.01)]
+        assert all(end == 42 or isinstance(end, asyncio.CancelledError) for end in ends), ends
+        for seconds in (0.001, 0.003, 0.01):
+            monkeypatch.setattr("test_cancellation.TIMEOUT", seconds)
+            late: Sequence[object] = await asyncio.gather(way(scene), return_exceptions=True)
+            assert_timely(way, late[0])
+        monkeypatch.undo()
+        async with asyncio.timeout(PATIENCE):
+            while held_by(scene.rpc) != NOTHING or own_tasks() > tasks:  # noqa: ASYNC110  # nothing tells
+                await asyncio.sleep(0.01)
+        assert await way(scene) == 42
