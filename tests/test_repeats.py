@@ -44,7 +44,7 @@ def test_another_sender_method_or_id_is_another_request() -> None:
     assert len(set(keys)) == 4
 
 
-def test_of_foreign_senders_and_of_those_without_an_id_only_the_same_record_is_the_same() -> None:
-    for strange in (request(plain=True), request(b"")):
+def test_of_foreign_senders_and_of_those_without_a_sensible_id_only_the_same_record_is_the_same() -> None:
+    for strange in (request(plain=True), request(b""), request(b"x" * 513)):
         assert request_key(strange, "t", 0, 1) != request_key(strange, "t", 0, 2)
         assert request_key(strange, "t", 0, 1) == request_key(strange, "t", 0, 1)

@@ -109,6 +109,7 @@ class Execution:
         self._bytes = 0
         self._count = 0
         self._changed = asyncio.Event()
+        self._warned: set[tuple[str, str]] = set()
         self._deadlines: Deadlines[int, Job] = Deadlines(self._running, self._expire)
 
     @property
@@ -267,8 +268,10 @@ class Execution:
             answer = self._error_reply(job, error)
         if answer is None:
             answer = job.method.error_reply(job.request, self._internal(job, error), job.queue_ms, self._exec_ms(job))
-        if job.request.plain and job.request.reply is not None:
-            _log.warning("%s: a plain FastStream caller is not answered: %s", job.method.name, type(error).__name__)
+        cause = job.method.name, type(error).__name__
+        if job.request.plain and job.request.reply is not None and cause not in self._warned:
+            self._warned.add(cause)  # who sends requests can cause it at will
+            _log.warning("%s: a plain FastStream caller is not answered: %s; logged once", *cause)
         if job.request.plain or job.request.reply is None or answer is None:
             self._conclude(job, (), b"")
         else:

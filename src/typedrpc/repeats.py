@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
-from typedrpc.wire import Header, Request
+from typedrpc.wire import MAX_CORRELATION_ID, Header, Request
 
 J = TypeVar("J")
 
@@ -24,9 +24,10 @@ Plain tuples, here and as keys: the garbage collector leaves those of text and b
 def request_key(request: Request, topic: str, partition: int, offset: int) -> Hashable:
     """What is the same for a request that comes again: its id and its sender's address.
 
-    Of a foreign sender's id nobody knows how unique it is, so there only the same record counts.
+    Of a foreign sender's id nobody knows how unique it is, so there only the same record counts; as for an id that is
+    too long to be kept.
     """
-    if request.plain or not request.correlation_id:
+    if request.plain or not 0 < len(request.correlation_id) <= MAX_CORRELATION_ID:
         return topic, partition, offset
     reply = request.reply
     if reply is None:

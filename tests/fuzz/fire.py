@@ -56,7 +56,9 @@ async def fire(records: int, seed: int, kafka: str | None = None) -> Report:
 @asynccontextmanager
 async def _scene(report: Report, kafka: str | None) -> AsyncGenerator[_Scene]:
     own = uuid4().hex[:8]
-    name, replies, cancels, answers, unserved = (f"{n}-{own}" for n in ("fuzz", "replies", "cancels", "answers", "no"))
+    name, bare, replies, cancels, answers, unserved = (
+        f"{n}-{own}" for n in ("fuzz", "bare", "replies", "cancels", "answers", "no")
+    )
     topics = Topics(request_partitions=PARTITIONS, reply_partitions=2, replies=replies, cancels=cancels)
     rpc, raw = _connect(topics, kafka)
 
@@ -80,12 +82,17 @@ async def _scene(report: Report, kafka: str | None) -> AsyncGenerator[_Scene]:
         @service.method(oneway=True)
         async def log(self, line: str) -> None: ...
 
+    class Bare(Service, service=bare):
+        @service.method
+        async def back(self, order: Order) -> Order:
+            return order
+
     class Unserved(Service, service=unserved):
         @service.method
         async def echo(self, order: Order) -> Order:
             raise NotImplementedError
 
-    rpc.serve(Fuzzed())
+    rpc.serve(Fuzzed(), Bare())
     await raw.start()
     try:
         await raw.ensure_topics([TopicSpec(name=answers, partitions=1, config={})], create=True)
@@ -94,6 +101,7 @@ async def _scene(report: Report, kafka: str | None) -> AsyncGenerator[_Scene]:
             _server(rpc, name)._repeats._most = _KEPT
             place = Place(
                 service=name,
+                bare=bare,
                 partitions=PARTITIONS,
                 replies=replies,
                 reply_partition=int(dict(calls._typed_reply)["reply_partition"]),
@@ -101,7 +109,7 @@ async def _scene(report: Report, kafka: str | None) -> AsyncGenerator[_Scene]:
                 answers=answers,
                 nonce=calls.dispatcher.nonce,
                 unknown=("fuzz-nobody-made-this",) if kafka is None else (),
-                forbidden=(name, "__consumer_offsets"),
+                forbidden=(name, bare, "__consumer_offsets"),
             )
             scene = _Scene(report, rpc, raw, place, rpc.client(Fuzzed), rpc.client(Unserved))
             counting = asyncio.create_task(scene.count_answers())

@@ -30,9 +30,12 @@ class Thrown(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where to throw. `unknown` are topics that nobody has made, `forbidden` those where no reply may go."""
+    """Where to throw. `bare` is a service's topic that takes plain requests, `unknown` are topics that nobody
+    has made, `forbidden` those where no reply may go.
+    """
 
     service: str
+    bare: str
     partitions: int
     replies: str
     reply_partition: int
@@ -168,7 +171,9 @@ class Records:
     def _plain(self) -> Thrown:
         content = self._random.choice((b"application/json", b"text/plain", b"", b"\xff", None))
         headers: Headers = [("correlation_id", b"plain"), ("reply_to", self._place.answers.encode())]
-        return self._at_service("plain request", [*headers, ("content-type", content)], self._body())
+        made = self._at_service("plain request", [*headers, ("content-type", content)], self._body())
+        topic = self._random.choice((self._place.bare, self._place.service))
+        return made._replace(topic=topic, body=self._order() if self._random.random() < 0.3 else made.body)
 
     def _repeat(self) -> Thrown:
         return self._random.choice(self._valid)._replace(kind="repeat") if self._valid else self._request()
