@@ -58,8 +58,9 @@ class Limits:
     """Bounds, on by default. `max_body` and the `_bytes` are bytes; `drain_timeout` and `start_timeout` seconds.
 
     `max_body` bounds a request's and a reply's body; Kafka's own limit for a record is 1 MiB. `max_in_flight` calls of
-    a client process wait for replies at once, `max_concurrency` handlers of a service run at once; more wait, the
-    calls within their deadlines, the requests in Kafka. A stop lets handlers run on for `drain_timeout`.
+    a client process wait for replies, or as oneways to be written, at once; `max_concurrency` handlers of a service run
+    at once. More wait, the calls in turn and within their deadlines, the requests in Kafka. A stop lets handlers run on
+    for `drain_timeout`.
     """
 
     max_body: int = MAX_BODY
