@@ -98,7 +98,8 @@ async def _scene(report: Report, kafka: str | None) -> AsyncGenerator[_Scene]:
         await raw.ensure_topics([TopicSpec(name=answers, partitions=1, config={})], create=True)
         async with rpc:
             calls: Any = rpc._calls  # pyright: ignore[reportPrivateUsage]
-            _server(rpc, name)._repeats._most = _KEPT
+            for served in (name, bare):
+                _server(rpc, served)._repeats._most = _KEPT
             place = Place(
                 service=name,
                 bare=bare,
