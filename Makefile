@@ -39,8 +39,9 @@ SEED ?= 1
 CALLS ?= 100000
 RATE ?= 300
 FAULTS ?= all
+NODES ?= 3
 chaos: .venv/dev
-	PYTHONPATH=tests $(BIN)/python -m chaos --seed $(SEED) --calls $(CALLS) --rate $(RATE) --faults $(FAULTS)
+	PYTHONPATH=tests $(BIN)/python -m chaos --seed $(SEED) --calls $(CALLS) --rate $(RATE) --faults $(FAULTS) --nodes $(NODES)
 
 ## soak: the same without faults for MINUTES; memory may not grow by 5% over the last 80%
 MINUTES ?= 30
