@@ -13,6 +13,7 @@ from hostile_scene import allow_list as allow_list
 from hostile_scene import scene as scene
 from real_kafka import FEW, KAFKA
 from typedrpc import Limits, Rpc
+from work_service import Work
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,3 +85,21 @@ def sasl() -> str:
     if not address:
         pytest.skip("this Kafka has no SASL listener (TYPEDRPC_KAFKA_SASL is not set)")
     return address
+
+
+@pytest.fixture
+def named(unique: Callable[[str], str]) -> Callable[[], type[Work]]:
+    """Makes a service that no other test has."""
+
+    def make() -> type[Work]:
+        class Named(Work, service=unique("work")):
+            pass
+
+        return Named
+
+    return make
+
+
+@pytest.fixture
+def work(named: Callable[[], type[Work]]) -> type[Work]:
+    return named()

@@ -13,45 +13,10 @@ from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
 
 from real_kafka import FEW
-from typedrpc import Limits, Rpc, Service, Unavailable, UsageError, client, service
+from typedrpc import Limits, Rpc, Unavailable, UsageError, client
+from work_service import Work
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
-
-
-class Work(Service):
-    """Tests serve subclasses with names of their own."""
-
-    def __init__(self) -> None:
-        self.started = asyncio.Event()
-        self.finish = asyncio.Event()
-
-    @service.method
-    async def twice(self, number: int) -> int:
-        return 2 * number
-
-    @service.method(timeout=30)
-    async def wait(self) -> str:
-        self.started.set()
-        await self.finish.wait()
-        return "done"
-
-
-@pytest.fixture
-def named(unique: Callable[[str], str]) -> Callable[[], type[Work]]:
-    """Makes a service that no other test has."""
-
-    def make() -> type[Work]:
-        class Named(Work, service=unique("work")):
-            pass
-
-        return Named
-
-    return make
-
-
-@pytest.fixture
-def work(named: Callable[[], type[Work]]) -> type[Work]:
-    return named()
 
 
 @pytest.fixture

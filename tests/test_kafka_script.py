@@ -1,6 +1,5 @@
 """`scripts/kafka.py`: what it does without a Kafka, and one throw-away cluster of its own."""
 
-import importlib.util
 import itertools
 import os
 import shutil
@@ -11,26 +10,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer  # pyright: ignore[reportMissingTypeStubs] - it has none
 from aiokafka.errors import KafkaConnectionError  # pyright: ignore[reportMissingTypeStubs] - it has none
 
+from real_kafka import kafka_script
+
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "kafka.py"
 
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kafka_script", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-kafka = load()
+kafka = kafka_script()
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
