@@ -120,8 +120,13 @@ class Node:
         self.wait(timeout)
 
     def freeze(self) -> None:
-        """Stop the process with SIGSTOP: its connections stay open and nothing answers."""
+        """Stop the process with SIGSTOP and wait until it stands still: its connections stay open, nothing answers."""
         self._signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 1
+        while self.running and self._process and time.monotonic() < deadline:
+            if os.waitpid(self._process.pid, os.WUNTRACED | os.WNOHANG) != (0, 0):
+                break
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let a frozen process go on with SIGCONT."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
@@ -192,10 +193,10 @@ async def test_a_second_signal_does_not_wait_for_handlers(rpc: Rpc, folder: Path
 
 def test_a_signal_while_it_starts_ends_it_cleanly(folder: Path) -> None:
     with (
-        listening() as address,
+        listening() as (address, connected),
         typedrpc("run", "server:rpc", folder=folder, NAME="w", TYPEDRPC_KAFKA=address) as server,
     ):
-        time.sleep(3)
+        connected.wait(20)
         server.send(signal.SIGTERM)
         server.end(20)
 
@@ -254,7 +255,7 @@ def test_an_unreachable_broker_is_one_clear_line_that_names_it(folder: Path) -> 
 
 
 def test_a_broker_that_says_nothing_is_one_clear_line_that_names_it(folder: Path) -> None:
-    with listening() as address:
+    with listening() as (address, _):
         variables = {"NAME": "work", "TYPEDRPC_KAFKA": address, "START_TIMEOUT": "2"}
         code, output = run("run", "server:rpc", folder=folder, **variables)
     assert code == 1, output
@@ -277,10 +278,27 @@ def test_help_says_what_it_does(folder: Path, arguments: list[str]) -> None:
 
 
 @contextmanager
-def listening() -> Generator[str]:
-    """The address of something that accepts connections and says nothing."""
+def listening() -> Generator[tuple[str, threading.Event]]:
+    """The address of something that accepts connections and says nothing, and when it had the first one."""
+    connected = threading.Event()
+    accepted: list[socket.socket] = []
+
+    def accept() -> None:
+        while True:
+            try:
+                accepted.append(server.accept()[0])
+            except OSError:  # it was closed
+                return
+            connected.set()
+
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}", connected
+        server.shutdown(socket.SHUT_RDWR)
+    accepting.join()
+    for connection in accepted:
+        connection.close()
 
 
 async def in_thread(fn: Callable[..., Any], *args: Any) -> Any:

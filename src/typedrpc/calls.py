@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import get_ident
 
 from typedrpc.config import Limits, Topics
 from typedrpc.dispatcher import Dispatcher, Pending
@@ -47,6 +48,7 @@ class Calls:
         self.timeout = timeout
         self.dispatcher: Dispatcher[Record] = Dispatcher()
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self._thread = get_ident()
         self._transport = transport
         self._topics = topics
         self._limits = limits
@@ -89,6 +91,14 @@ class Calls:
         await self._routes.stop()
         await self._inbox.stop()
         self.dispatcher.stop()
+
+    def runs_here(self) -> bool:
+        """Whether its event loop is the one that is running in this thread.
+
+        Without `asyncio.get_running_loop()`, which before Python 3.12 asks the operating system who we are, at a tenth
+        of a call's time.
+        """
+        return self._thread == get_ident() and self.loop.is_running()
 
     def budget(self, target: Target) -> Budget:
         """For the retries of all calls to the target's topic."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
+import os
+import sys
 import types
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -47,6 +48,10 @@ def unregister(calls: Calls) -> None:
         _started.remove(calls)
 
 
+if sys.platform != "win32":  # a child's loops are its own
+    os.register_at_fork(after_in_child=_started.clear)
+
+
 def handler_context(calls: Calls) -> contextvars.Context:
     """A context whose unbound clients use `calls`; the caller's own options and call are not in it."""
     context = contextvars.Context()
@@ -59,10 +64,9 @@ def running_calls() -> Calls:
     serving = _serving.get()
     if serving is not None:
         return serving
-    loop = asyncio.get_running_loop()
-    if len(_started) == 1 and _started[0].loop is loop:
+    if len(_started) == 1 and _started[0].runs_here():
         return _started[0]
-    here = [c for c in _started if c.loop is loop]
+    here = [c for c in _started if c.runs_here()]
     if len(here) == 1:
         return here[0]
     if here:

@@ -32,6 +32,7 @@ _log = logging.getLogger("typedrpc")
 _HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 _EagerTask: Any = asyncio.Task  # its eager_start is unknown to the oldest Python's type stubs
 _CANCEL_WAIT = 5.0  # seconds that cancelled handlers get to end
+_NEAR = 0.05  # seconds by which another server may end a handler's own call before the handler's deadline
 _GRACE = 1.0  # seconds that a cancelled handler gets to end before its caller is answered without it
 
 
@@ -263,6 +264,8 @@ class Execution:
     def _fail(self, job: Job, error: BaseException) -> None:
         if isinstance(error, asyncio.CancelledError) and job.ended_by:
             error = _ended(job)
+        elif isinstance(error, DeadlineExceeded) and self._loop.time() > job.deadline - _NEAR:
+            error = _over_deadline(job)  # a call that the handler made ended first, for it has the same deadline
         answer = None
         if isinstance(error, RpcError) and (isinstance(error, job.method.declared) or not was_received(error)):
             answer = self._error_reply(job, error)
@@ -310,9 +313,13 @@ class Execution:
         return int((self._loop.time() - job.received) * 1000)
 
 
+def _over_deadline(job: Job) -> DeadlineExceeded:
+    return DeadlineExceeded(f"{job.method.name}: the handler ran over the deadline and was cancelled")
+
+
 def _ended(job: Job) -> RpcError:
     if job.ended_by == "deadline":
-        return DeadlineExceeded(f"{job.method.name}: the handler ran over the deadline and was cancelled")
+        return _over_deadline(job)
     if job.ended_by == "stop":
         return Unavailable(f"{job.method.name}: the server stopped before the handler ended")
     return Cancelled(f"{job.method.name}: cancelled")

@@ -219,7 +219,7 @@ class Rpc:
         calls = self._calls
         if calls is None:
             raise UsageError("this Rpc does not run: call inside `async with rpc:` or an attached app")
-        if calls.loop is not asyncio.get_running_loop():
+        if not calls.runs_here():
             raise UsageError("this Rpc runs in another event loop: make one for this loop")
         return calls
 
