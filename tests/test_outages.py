@@ -91,6 +91,19 @@ async def test_a_stop_without_kafka_is_bounded_and_ends_what_is_pending(node: An
     assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
 
 
+async def test_a_call_outlasts_a_broker_that_stands_still_for_longer_than_a_request_to_it_may_take(node: Any) -> None:
+    rpc = make_rpc(node)
+    rpc.serve(Work())
+    async with rpc:
+        assert await rpc.client(Work).twice(21) == 42
+        node.freeze()
+        call = asyncio.create_task(rpc.client(Work).twice.with_options(timeout=30)(21))
+        await asyncio.sleep(5)
+        assert not call.done()
+        node.resume()
+        assert await call == 42
+
+
 async def test_after_an_outage_calls_work_again_by_themselves(node: Any) -> None:
     rpc = make_rpc(node)
     rpc.serve(Work())

@@ -35,6 +35,18 @@ def test_the_oldest_answers_are_forgotten_beyond_the_bytes() -> None:
     assert repeats.find("huge") is None
 
 
+def test_an_answers_metadata_counts_and_an_answer_that_is_replaced_does_not() -> None:
+    repeats: Repeats[str] = Repeats(most_bytes=100)
+    metadata = [(f"header-{n}", b"x") for n in range(10)]
+    repeats.finish("a", metadata, b"")
+    for _ in range(3):
+        repeats.finish("b", [], b"12345")
+    assert repeats.find("a") is not None
+    repeats.finish("c", metadata, b"")
+    assert repeats.find("a") is None
+    assert repeats.find("b") is not None
+
+
 def test_the_same_id_from_the_same_sender_is_the_same_request_wherever_it_lies() -> None:
     assert request_key(request(), "t", 0, 1) == request_key(request(), "t", 3, 9)
 

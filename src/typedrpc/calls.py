@@ -144,7 +144,7 @@ class Calls:
         except TimeoutError:
             if not pending.written:  # it may still be, and be new to a server then
                 self._cancel(pending, target)
-            raise self._expired(target, timeout, sent=True) from None
+            raise self._expired(target, timeout, sent=pending.written) from None
         finally:
             self.dispatcher.close(pending)
             route.outstanding[partition] -= 1

@@ -30,9 +30,9 @@ class Cancelled:
         while self._until and (len(self._until) > _KEPT or next(iter(self._until.values())) < now):
             self._until.popitem(last=False)
 
-    def take(self, address: Address, now: float) -> bool:
-        """Whether the request was cancelled; asked once for each request."""
-        return self._until.pop(address, 0.0) >= now
+    def has(self, address: Address, now: float) -> bool:
+        """Whether the request was cancelled. It may come again: Kafka's clients write it twice where in doubt."""
+        return self._until.get(address, 0.0) >= now
 
 
 class CancelInbox:

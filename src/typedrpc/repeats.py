@@ -12,6 +12,7 @@ J = TypeVar("J")
 
 _MOST = 20_000
 _MOST_BYTES = 16 * 1024 * 1024
+_USUAL = 6  # headers of a reply without metadata
 
 
 Answered = tuple[tuple[Header, ...], bytes]
@@ -56,8 +57,18 @@ class Repeats(Generic[J]):
     def finish(self, key: Hashable, headers: Sequence[Header], body: bytes) -> None:
         """It was answered so."""
         self._running.pop(key, None)
-        self._answers[key] = tuple(headers), body
-        self._bytes += len(body)
+        if key in self._answers:
+            self._bytes -= _size(self._answers.pop(key))
+        answer = self._answers[key] = tuple(headers), body
+        self._bytes += _size(answer)
         while len(self._answers) > self._most or self._bytes > self._most_bytes:
             _, oldest = self._answers.popitem(last=False)
-            self._bytes -= len(oldest[1])
+            self._bytes -= _size(oldest)
+
+
+def _size(answer: Answered) -> int:
+    """In bytes. Few headers, those that every reply has, count nothing."""
+    headers, body = answer
+    if len(headers) <= _USUAL:
+        return len(body)
+    return len(body) + sum(len(name) + len(value or b"") for name, value in headers)

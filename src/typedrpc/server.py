@@ -24,6 +24,7 @@ _COMMIT_EVERY = 0.5
 _STOP_WAIT = 1.0  # seconds for running handlers before the group is left; others take over then
 _PAUSE = 0.5
 _TELL_EVERY = 10.0  # seconds between two reports of replies that could not be written
+_MOST_JOINED = 1000  # repeats of one running request that are answered with it; anybody may send more
 _LATE_MS = 1000.0  # an expired request is answered so long after its deadline; later the caller has long given up
 
 Token = tuple[Offsets, int]
@@ -204,7 +205,7 @@ class Server:
             if method is None:
                 self._finish(token)  # another service's, on a shared topic
                 return
-            if self._cancelled and request.reply and self._cancelled.take(request.reply, self._loop.time()):
+            if self._cancelled and request.reply and self._cancelled.has(request.reply, self._loop.time()):
                 self._served.cancelled += 1
                 self._finish(token)
                 return
@@ -252,7 +253,10 @@ class Server:
         """Joins what runs already, or answers again as before; the handler does not run twice."""
         self._served.repeated += 1
         if isinstance(before, Job):
-            before.tokens.append(token)
+            if len(before.tokens) < _MOST_JOINED:
+                before.tokens.append(token)
+            else:
+                self._finish(token)
         else:
             headers, body = before
             self._answer(request.reply if headers else None, headers, body, token)

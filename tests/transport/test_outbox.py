@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
@@ -70,3 +71,15 @@ async def test_a_producer_whose_background_task_died_is_made_anew(
     (error,) = await write(transport, (small, 0), b"meets the error", durable=durable)
     assert isinstance(error, TransportError)
     assert await write(transport, (small, 0), b"after", durable=durable) == [None]
+
+
+@pytest.mark.parametrize("outbox", ["_outbox", "_bulk"])
+async def test_a_background_task_that_was_cancelled_is_noticed_at_once(
+    transport: KafkaTransport, small: str, write: Write, outbox: str
+) -> None:
+    durable = outbox == "_bulk"
+    assert await write(transport, (small, 0), b"before", durable=durable) == [None]
+    getattr(transport, outbox)._producer._sender.sender_task.cancel()
+    async with asyncio.timeout(5):
+        await write(transport, (small, 0), b"meets the end", durable=durable)
+        assert await write(transport, (small, 0), b"after", durable=durable) == [None]

@@ -30,8 +30,8 @@ class KafkaTransport:
         self._connection = connection
         self._start_timeout = start_timeout
         self._instance_id = instance_id
-        self._outbox = Outbox(self._make_producer(durable=False))
-        self._bulk = Outbox(self._make_producer(durable=True))
+        self._outbox = Outbox(self._make_producer(durable=False), idempotent=connection.idempotent)
+        self._bulk = Outbox(self._make_producer(durable=True), idempotent=True)
 
     def _make_producer(self, *, durable: bool) -> Any:
         async def start() -> AIOKafkaProducer:

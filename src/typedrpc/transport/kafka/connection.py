@@ -59,6 +59,11 @@ class Connection:
         servers = self.shared["bootstrap_servers"]
         return servers if isinstance(servers, str) else ", ".join(servers)
 
+    @property
+    def idempotent(self) -> bool:
+        """Whether the broker's producers are to write nothing twice."""
+        return bool(self.producer.get("enable_idempotence", False))
+
     def client_settings(self, *, request_timeout_ms: int = 3000) -> dict[str, Any]:
         """For every client; aiokafka's 40 s would let one frozen broker hold calls up for minutes.
 
@@ -76,7 +81,7 @@ class Connection:
 
         `max_batch_size` bounds our own batches; aiokafka's 16 KiB made 5,000 calls at once 25 times slower.
         """
-        once = durable or self.producer.get("enable_idempotence", False)
+        once = durable or self.idempotent
         settings = {**self.client_settings(), **self.producer, "enable_idempotence": once}
         return {**settings, "acks": "all" if once else self.acks, "linger_ms": 0, "max_batch_size": 262_144}
 

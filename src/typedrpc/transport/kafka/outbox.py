@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    LeaderNotAvailableError,
     MessageSizeTooLargeError,
+    NodeNotReadyError,
+    NotEnoughReplicasAfterAppendError,
+    NotEnoughReplicasError,
+    NotLeaderForPartitionError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
     RecordListTooLargeError,
+    RequestTimedOutError,
 )
 
 from typedrpc.transport import Sent, TransportError
@@ -30,7 +38,8 @@ _log = logging.getLogger("typedrpc")
 Item = tuple[bytes | None, bytes | None, Sequence[Header], Sent, Any]
 
 _SEND_TIMEOUT = 15.0
-"""Seconds for a batch, above aiokafka's request time-out: an idempotent batch would never give up by itself."""
+"""Seconds for a batch, over all attempts: an idempotent one would never give up by itself."""
+_PAUSE = 0.1  # seconds between two attempts
 _FLUSH_TIMEOUT = 5.0
 _STEP_MS = 20.0  # brokers of a cluster differ by a few milliseconds
 _STOP_TIMEOUT = 1.0  # what is buffered was flushed before, or cannot be
@@ -39,6 +48,19 @@ _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
 """A broker refuses a whole batch for one record, or because its topic allows smaller batches than ours."""
 _BROKEN = (OutOfOrderSequenceNumber, ProducerFenced, InvalidProducerEpoch)
 """After these an idempotent producer never writes to the partition again."""
+
+
+_AGAIN = (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    NotEnoughReplicasAfterAppendError,
+    NotEnoughReplicasError,
+    NotLeaderForPartitionError,
+    RequestTimedOutError,
+)
+"""A broker is away: another one leads soon. Not a topic that is missing: anybody may name one in `reply_to`."""
 
 
 class _RefusedError(TransportError):
@@ -71,11 +93,15 @@ class Clock:
 class Outbox:
     """Records on their way. A partition's records are batched while its previous batch is under way, so that a lone
     record goes at once. `start` makes the producer, on first use.
+
+    What a broker did not take in time is sent again, and so may be written twice, unless the producer is `idempotent`,
+    which sees to that itself.
     """
 
-    def __init__(self, start: Callable[[], Awaitable[AIOKafkaProducer]]) -> None:
+    def __init__(self, start: Callable[[], Awaitable[AIOKafkaProducer]], *, idempotent: bool) -> None:
         self.clock: Clock = Clock()
         self._start = start
+        self._idempotent = idempotent
         self._starting = asyncio.Lock()
         self._producer: AIOKafkaProducer | None = None
         self._buffers: dict[tuple[str, int | None], list[Item]] = {}
@@ -141,16 +167,25 @@ class Outbox:
 
     async def _send(self, at: tuple[str, int | None], items: list[Item]) -> tuple[int, TransportError | None]:
         """How many of the items went as one batch, and why they could not be written."""
-        count, error = await self._try(at, items)
+        deadline = time.monotonic() + _SEND_TIMEOUT
+        count, error = await self._try(at, items, deadline)
         if error is not None and isinstance(error.__cause__, _BROKEN):  # surely not written: now by a new producer
-            count, error = await self._try(at, items)
+            return await self._try(at, items, deadline)
+        while error is not None and isinstance(error.__cause__, _AGAIN) and not self._idempotent:
+            if time.monotonic() + _PAUSE > deadline:
+                break
+            await asyncio.sleep(_PAUSE)
+            count, error = await self._try(at, items, deadline)
         return count, error
 
-    async def _try(self, at: tuple[str, int | None], items: list[Item]) -> tuple[int, TransportError | None]:
+    async def _try(
+        self, at: tuple[str, int | None], items: list[Item], deadline: float
+    ) -> tuple[int, TransportError | None]:
         topic, partition = at
         count, producer = len(items), None
         try:
-            async with translated(f"a record for topic {topic!r}"), asyncio.timeout(_SEND_TIMEOUT):
+            left = deadline - time.monotonic()
+            async with translated(f"a record for topic {topic!r}"), asyncio.timeout(left):
                 producer = await self.producer()
                 if partition is None:
                     partition = random.choice(sorted(await producer.partitions_for(topic)))  # noqa: S311
@@ -158,8 +193,7 @@ class Outbox:
                 count = _fill(batch, items)
                 batch.close()
                 started = time.monotonic()
-                # Shielded: aiokafka's sender dies of a batch that was cancelled when it comes to its retry.
-                written = await asyncio.shield(await producer.send_batch(batch, topic, partition=partition))
+                written = await _acknowledged(producer, await producer.send_batch(batch, topic, partition=partition))
         except TransportError as error:
             self._drop_if_broken(producer, error)
             return count, _RefusedError(str(error)) if isinstance(error.__cause__, _REFUSALS) else error
@@ -179,6 +213,17 @@ class Outbox:
             closing = asyncio.get_running_loop().create_task(stop_within(_FLUSH_TIMEOUT, producer))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+
+
+async def _acknowledged(producer: Any, batch: Any) -> Any:
+    """The batch's outcome; an error also where aiokafka's background task dies, which then has none.
+
+    The batch is never cancelled: that task dies of it when it comes to its retry.
+    """
+    await asyncio.wait({batch, producer._sender.sender_task}, return_when=asyncio.FIRST_COMPLETED)
+    if not batch.done():
+        raise KafkaConnectionError("aiokafka's sender task has ended")
+    return batch.result()
 
 
 def _sender_ended(producer: Any) -> bool:
