@@ -7,11 +7,12 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from typedrpc import Rpc, Service, Topics, service
+from typedrpc import Limits, Rpc, Service, Topics, service
 from typedrpc.transport.kafka.outbox import Clock
 from typedrpc.transport.memory import MemoryTransport
 
@@ -82,3 +83,38 @@ async def test_calls_are_answered_though_the_clock_was_set_back_while_nobody_cal
         await asyncio.sleep(1.1)  # the clock was asked at the start
         ahead = 60_000.0
         assert await rpc.client(Work).do() == 1
+
+
+@pytest.mark.parametrize("bound", [{"max_concurrency": 5}, {"max_concurrency_bytes": 5_000}])
+async def test_a_service_that_is_full_does_not_slow_another_one_of_the_process(
+    make_rpc: Callable[..., Rpc], unique: Callable[[str], str], bound: dict[str, int]
+) -> None:
+    running = 0
+
+    class Slow(Service, service=unique("slow")):
+        @service.method
+        async def wait(self, text: str) -> None:
+            nonlocal running
+            running += 1
+            await asyncio.sleep(60)
+
+    class Quick(Service, service=unique("quick")):
+        @service.method
+        async def twice(self, number: int) -> int:
+            await asyncio.sleep(0)
+            return 2 * number
+
+    rpc = make_rpc(limits=Limits(**bound, drain_timeout=0))
+    rpc.serve(Slow(), Quick())
+    async with rpc:
+        waiting = [asyncio.create_task(rpc.client(Slow).wait("x" * 1_000)) for _ in range(50)]
+        async with asyncio.timeout(10):
+            while running < 4:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        assert running in (4, 5)
+        started = time.monotonic()
+        assert await asyncio.gather(*(rpc.client(Quick).twice(n) for n in range(200))) == [2 * n for n in range(200)]
+        assert time.monotonic() - started < 5
+        assert running in (4, 5)
+    await asyncio.gather(*waiting, return_exceptions=True)

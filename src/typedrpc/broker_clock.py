@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from typedrpc.transport import Transport
+
+_log = logging.getLogger("typedrpc")
 
 _FRESH = 1.0  # seconds
 _TIMEOUT = 2.0  # seconds that an acknowledgement may take
@@ -21,6 +24,7 @@ class BrokerClock:
         self._topic = topic
         self._loop = asyncio.get_running_loop()
         self._checked = float("-inf")
+        self._warned = False
 
     @property
     def fresh(self) -> bool:
@@ -33,14 +37,18 @@ class BrokerClock:
 
     async def check(self) -> None:
         """Asks the broker, for at most two seconds; what was known before counts on where it does not answer."""
-        acknowledged: asyncio.Future[None] = self._loop.create_future()
+        acknowledged: asyncio.Future[BaseException | None] = self._loop.create_future()
         self._transport.send(self._topic, 0, None, None, [], _settle, acknowledged)
         with suppress(TimeoutError):
             async with asyncio.timeout(_TIMEOUT):
-                await acknowledged
+                error = await acknowledged
+                if error is not None and not self._warned:
+                    self._warned = True
+                    text = "deadlines count from receipt until a reply is written: the broker's time is not told: %s"
+                    _log.warning(text, error)
         self._checked = self._loop.time()
 
 
-def _settle(acknowledged: asyncio.Future[None], error: BaseException | None) -> None:
+def _settle(acknowledged: asyncio.Future[BaseException | None], error: BaseException | None) -> None:
     if not acknowledged.done():
-        acknowledged.set_result(None)
+        acknowledged.set_result(error)

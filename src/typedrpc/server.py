@@ -22,7 +22,8 @@ _log = logging.getLogger("typedrpc")
 
 _COMMIT_EVERY = 0.5
 _STOP_WAIT = 1.0  # seconds for running handlers before the group is left; others take over then
-_PAUSE = 0.5
+_PAUSE = 0.5  # seconds before the group is joined again
+_LONGEST_PAUSE = 5.0
 _TELL_EVERY = 10.0  # seconds between two reports of replies that could not be written
 _MOST_JOINED = 1000  # repeats of one running request that are answered with it; anybody may send more
 _LATE_MS = 1000.0  # an expired request is answered so long after its deadline; later the caller has long given up
@@ -131,6 +132,7 @@ class Server:
         return await self._transport.join_group(self._served.name, sorted(self._served.topics), self)
 
     async def _run(self) -> None:
+        pause = _PAUSE
         while True:
             reader = self._reader
             assert reader is not None
@@ -138,16 +140,18 @@ class Server:
                 while True:
                     await self._take(reader, await reader.fetch())
                     await asyncio.sleep(0)  # fetching buffered records never yields by itself
+                    pause = _PAUSE
             except TransportError as error:
                 _log.warning("%s: reading requests failed, joining again: %s", self._served.name, error)
             except Exception:  # noqa: BLE001  # whatever it was, the loop must go on
                 _log.exception("%s: reading requests failed, joining again", self._served.name)
             await reader.close()
-            self._reader = await self._rejoin()
+            self._reader = await self._rejoin(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)  # what lasts, as a right that is missing, costs the group less so
 
-    async def _rejoin(self) -> GroupReader:
+    async def _rejoin(self, pause: float) -> GroupReader:
         while True:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(pause)
             try:
                 return await self._join()
             except TransportError as error:
