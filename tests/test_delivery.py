@@ -79,6 +79,37 @@ async def test_a_clean_stop_leaves_nothing_that_was_answered_to_run_again(
     assert sorted(runs) == list(range(300))
 
 
+@pytest.mark.parametrize("when", ["in the background", "on revoke"])
+async def test_what_was_answered_does_not_run_again_where_another_member_takes_over(
+    make_rpc: Callable[..., Rpc], unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """In the background: the member that answered gives up its partitions without a commit, as one that was killed."""
+    runs: list[int] = []
+
+    class Work(Service, service=unique("work")):
+        @service.method
+        async def do(self, number: int) -> int:
+            runs.append(number)
+            return number
+
+    first = make_rpc()
+    first.serve(Work())
+    if when == "on revoke":
+        monkeypatch.setattr("typedrpc.server._COMMIT_EVERY", 60)
+    async with first:
+        for number in range(50):  # in turn: calls of one moment share a partition
+            await first.client(Work).do(number)
+        if when == "in the background":
+            await asyncio.sleep(1.2)
+            monkeypatch.setattr("typedrpc.server.Server.revoked", Quiet.revoked)
+        second = make_rpc()
+        second._log = log_of(first)  # pyright: ignore[reportPrivateUsage]  # the same Kafka, also in memory
+        second.serve(Work())
+        async with second:
+            await asyncio.sleep(3)  # the group has both members now
+    assert sorted(runs) == list(range(50))
+
+
 async def test_an_at_most_once_request_is_committed_before_its_handler_runs() -> None:
     committed: list[int] = []
 
@@ -93,25 +124,6 @@ async def test_an_at_most_once_request_is_committed_before_its_handler_runs() ->
         await rpc.client(Once).do()
         await rpc.client(Once).do()
     assert committed == [1, 2]
-
-
-async def test_the_commit_of_an_at_most_once_request_is_not_taken_back_while_it_runs() -> None:
-    class Once(Service, service="once", delivery="at_most_once"):
-        @service.method
-        async def wait(self) -> None:
-            started.set()
-            await asyncio.sleep(60)
-
-    started = asyncio.Event()
-    rpc = Rpc.in_memory(topics=Topics(request_partitions=1), limits=Limits(drain_timeout=0))
-    rpc.serve(Once())
-    async with rpc:
-        waiting = asyncio.create_task(rpc.client(Once).wait())
-        await started.wait()
-        await asyncio.sleep(0.7)  # commits of what has ended come twice a second
-        assert log_of(rpc).group("once").committed(TopicPartition("once", 0)) == 1
-    await asyncio.gather(waiting, return_exceptions=True)
-    assert log_of(rpc).group("once").committed(TopicPartition("once", 0)) == 1
 
 
 async def test_no_commit_goes_behind_an_at_most_once_request_that_still_runs() -> None:
