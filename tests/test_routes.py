@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from typedrpc import Topics, TransportError
 from typedrpc.routes import Routes
+from typedrpc.transport import TopicSpec
 from typedrpc.transport.memory import MemoryLog, MemoryTransport
 
 
@@ -43,3 +47,17 @@ async def test_a_topic_that_is_missing_is_asked_for_again_by_the_next_call(log: 
         await routes.open("work")
     log.create("work", 4)
     assert len((await routes.open("work")).outstanding) == 4
+
+
+async def test_a_stop_ends_what_waits_for_a_topic_with_an_error_and_cancels_nobody(log: MemoryLog) -> None:
+    class Silent(MemoryTransport):
+        async def ensure_topics(self, topics: Sequence[TopicSpec], *, create: bool) -> Mapping[str, int]:
+            await asyncio.sleep(60)
+            return {}
+
+    routes = Routes(Silent(log), Topics(), create=True)
+    waiting = asyncio.create_task(routes.open("work"))
+    await asyncio.sleep(0)
+    await routes.stop()
+    with pytest.raises(TransportError, match="stopped"):
+        await waiting

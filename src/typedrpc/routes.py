@@ -59,7 +59,10 @@ class Routes:
         if task is None:
             task = self._opening[topic] = asyncio.create_task(self._make(topic))
             task.add_done_callback(lambda done: self._opened(topic, done))
-        return await asyncio.shield(task)
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise TransportError("this Rpc was stopped")
+        return task.result()
 
     def doubt(self, topic: str) -> None:
         """A request could not be written: the topic may be gone or smaller, so the next call looks it up again."""
