@@ -7,15 +7,19 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from faststream.kafka import KafkaBroker
 
 from real_kafka import kafka_script
 from steady import BOUND, DROPPED, Steady, named, running
 from typedrpc import Topics
+from typedrpc.transport import TopicPartition
+from typedrpc.transport.kafka import KafkaTransport, connection_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300), DROPPED]
 
@@ -58,14 +62,40 @@ async def test_calls_go_on_after_each_fault_of_one_broker(cluster: Any) -> None:
             assert recovery.last_bad < BOUND, (name, recovery)
 
 
+async def test_a_reader_opens_when_its_partition_has_a_leader_again(cluster: Any) -> None:
+    """A server that starts meanwhile waits: aiokafka gives up asking for the end of the partition, and is asked again."""
+    dead = cluster.nodes[-1]
+    connection = connection_of(KafkaBroker(cluster.bootstrap.split(","), logger=None))
+    assert connection is not None
+    transport = KafkaTransport(connection, start_timeout=30, instance_id=None)
+    await transport.start()
+    async with admin_of(cluster) as admin:
+        await admin.create_topics([NewTopic("led.by.one", -1, -1, {0: [dead.number]})])
+    await asyncio.to_thread(dead.kill)
+    try:
+        opening = asyncio.create_task(transport.open_reader([TopicPartition("led.by.one", 0)]))
+        await asyncio.wait([opening], timeout=6)
+        assert not opening.done()
+    finally:
+        await asyncio.to_thread(dead.start)
+    await (await opening).close()
+    await transport.stop()
+
+
 async def coordinator_of(cluster: Any, group: str) -> Any:
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=cluster.bootstrap)
+    async with admin_of(cluster) as admin:
+        number = await admin.find_coordinator(group)
+    return next(node for node in cluster.nodes if node.number == number)
+
+
+@asynccontextmanager
+async def admin_of(cluster: Any) -> AsyncGenerator[Any]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.bootstrap)
     await admin.start()
     try:
-        number = await admin.find_coordinator(group)
+        yield admin
     finally:
         await admin.close()
-    return next(node for node in cluster.nodes if node.number == number)
 
 
 def move_leaders_back(cluster: Any) -> None:

@@ -14,6 +14,7 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
+    KafkaTimeoutError,
     TopicAuthorizationFailedError,
 )
 
@@ -210,6 +211,7 @@ async def translated(where: str) -> AsyncGenerator[None]:
         raise TransportError(f"{where}: no answer in time; is Kafka up, and the address right?") from error
     except KafkaError as error:
         denied = isinstance(error, _DENIED)
-        raise TransportError(f"{where}: {error}", transient=error.retriable, denied=denied) from error
+        transient = error.retriable or isinstance(error, KafkaTimeoutError)  # it gave up what it had tried again
+        raise TransportError(f"{where}: {error}", transient=transient, denied=denied) from error
     except (OSError, AssertionError, ValueError) as error:  # aiokafka asserts what a user can get wrong
         raise TransportError(f"{where}: {type(error).__name__}: {error}") from error
