@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from typedrpc.config import Topics
-from typedrpc.reading import Reading
-from typedrpc.transport import Reader, Record, TopicPartition, Transport
+from typedrpc.reading import Reading, open_whole
+from typedrpc.transport import Reader, Record, Transport
 from typedrpc.wire import Address, parse_cancel
 
 _KEPT = 10_000
@@ -63,8 +63,7 @@ class CancelInbox:
         topic = self._topic
 
         async def read() -> Reader:
-            counts = await transport.ensure_topics([topic], create=self._create)
-            return await transport.open_reader([TopicPartition(topic.name, p) for p in range(counts[topic.name])])
+            return await open_whole(transport, topic, create=self._create)
 
         def take(records: Sequence[Record]) -> None:
             for record in records:

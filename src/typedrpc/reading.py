@@ -6,11 +6,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from typedrpc.transport import Reader, Record, TransportError
+from typedrpc.transport import Reader, Record, TopicPartition, TopicSpec, Transport, TransportError
 
 _log = logging.getLogger("typedrpc")
 
 _PAUSE = 0.2  # seconds between two attempts to open the partitions again
+
+
+async def open_whole(transport: Transport, topic: TopicSpec, *, create: bool) -> Reader:
+    """A reader of every partition of the topic, which is made where it is missing. Raises TransportError."""
+    counts = await transport.ensure_topics([topic], create=create)
+    return await transport.open_reader([TopicPartition(topic.name, p) for p in range(counts[topic.name])])
 
 
 class Reading:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typedrpc.config import Topics
 from typedrpc.dispatcher import Dispatcher
 from typedrpc.errors import Unavailable
-from typedrpc.reading import Reading
+from typedrpc.reading import Reading, open_whole
 from typedrpc.transport import Reader, Record, TopicPartition, Transport
 from typedrpc.wire import correlation_of
 
@@ -72,9 +72,7 @@ class ReplyInbox:
         return reader
 
     async def _open_plain(self) -> Reader:
-        topic = self._topics.plain_reply_topic()
-        counts = await self._transport.ensure_topics([topic], create=self._create)
-        return await self._transport.open_reader([TopicPartition(topic.name, p) for p in range(counts[topic.name])])
+        return await open_whole(self._transport, self._topics.plain_reply_topic(), create=self._create)
 
     def _dispatch(self, records: Sequence[Record]) -> None:
         resolve = self._dispatcher.resolve

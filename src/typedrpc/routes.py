@@ -80,9 +80,8 @@ class Routes:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _make(self, topic: str) -> Route:
-        await self._transport.ensure_topics([self._topics.request_topic(topic)], create=self._create)
-        partitions = await self._transport.partitions_of(topic)
-        return _of_size(partitions, self._doubted.pop(topic, None))
+        counts = await self._transport.ensure_topics([self._topics.request_topic(topic)], create=self._create)
+        return _of_size(counts[topic], self._doubted.pop(topic, None))
 
     def _opened(self, topic: str, task: asyncio.Task[Route]) -> None:
         del self._opening[topic]

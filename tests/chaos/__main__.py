@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.checker import Verdict
-from chaos.run import KINDS, Run
+from chaos.run import Run
 from chaos.schedule import Fault, Kind, schedule
 from chaos.soak import Memory
 from real_kafka import kafka_script
@@ -48,7 +48,7 @@ async def run(
 
 def main() -> int:
     options = _options()
-    kinds = KINDS if options.faults == "all" else [Kind(k) for k in options.faults.split(",") if k != "none"]
+    kinds = list(Kind) if options.faults == "all" else [Kind(k) for k in options.faults.split(",") if k != "none"]
     folder = Path(options.folder or tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(exist_ok=True)
     print(f"seed {options.seed}, journals in {folder}")
@@ -90,7 +90,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--rate", type=float, default=300, help="calls a second; 0: as fast as they are answered")
     parser.add_argument("--at-once", type=int, default=1000, help="with --rate 0")
-    parser.add_argument("--faults", default="all", help=f"all, none, or some of {','.join(KINDS)}")
+    parser.add_argument("--faults", default="all", help=f"all, none, or some of {','.join(Kind)}")
     parser.add_argument("--minutes", type=float, default=0, help="instead of --calls; memory may not grow")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--folder", help="for the journals")

@@ -35,9 +35,6 @@ class Journal:
     def start(self, call: str, method: str) -> None:
         self.write("start", call, method)
 
-    def stop(self, call: str, how: str) -> None:
-        self.write("stop", call, how)
-
     # Of both
 
     def stall(self, seconds: float) -> None:

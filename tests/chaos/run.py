@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from chaos.checker import Verdict, check, last_failure
 from chaos.journal import read_client, read_runs
-from chaos.schedule import Fault, Kind
+from chaos.schedule import Fault
 from chaos.soak import Memory
 
 TESTS = Path(__file__).parent.parent
@@ -248,6 +248,3 @@ class Run:
                 return
             finally:
                 await admin.close()
-
-
-KINDS = list(Kind)

@@ -126,7 +126,7 @@ def test_journals_are_read_as_they_were_written_but_for_a_line_that_was_cut_off(
     assert round(end - begin, 3) == 1.5
     journal = Journal(tmp_path / "server.tsv")
     journal.start("a.1", "echo")
-    journal.stop("a.1", "done")
+    journal.write("stall", "0.5")
     assert [(run.call, run.method) for run in read_runs(tmp_path / "server.tsv")] == [("a.1", "echo")]
 
 

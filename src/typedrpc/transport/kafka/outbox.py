@@ -48,8 +48,6 @@ _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
 """A broker refuses a whole batch for one record, or because its topic allows smaller batches than ours."""
 _BROKEN = (OutOfOrderSequenceNumber, ProducerFenced, InvalidProducerEpoch)
 """After these an idempotent producer never writes to the partition again."""
-
-
 _AGAIN = (
     KafkaConnectionError,
     KafkaTimeoutError,
