@@ -181,12 +181,9 @@ class Execution:
         positional: list[Any],
         named: dict[str, Any],
     ) -> None:
-        def run() -> None:
-            set_call(job.call)
-            job.method.fn(*first, *positional, **named).send(None)
-
         try:
-            context.run(run)
+            context.run(set_call, job.call)
+            context.run(context.run(job.method.fn, *first, *positional, **named).send, None)
         except StopIteration as end:
             self._succeed(job, end.value)
         except BaseException as error:  # noqa: BLE001  # whatever a handler raises is answered

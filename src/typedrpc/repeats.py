@@ -48,7 +48,9 @@ class Repeats(Generic[J]):
 
     def find(self, key: Hashable) -> J | Answered | None:
         """What became of the request before; None: it is new, or long forgotten."""
-        return self._running.get(key) or self._answers.get(key)
+        if self._running and (job := self._running.get(key)) is not None:
+            return job
+        return self._answers.get(key)
 
     def start(self, key: Hashable, job: J) -> None:
         """The request runs now."""
@@ -56,13 +58,15 @@ class Repeats(Generic[J]):
 
     def finish(self, key: Hashable, headers: Sequence[Header], body: bytes) -> None:
         """It was answered so."""
-        self._running.pop(key, None)
-        if key in self._answers:
-            self._bytes -= _size(self._answers.pop(key))
-        answer = self._answers[key] = tuple(headers), body
+        if self._running:
+            self._running.pop(key, None)
+        answers = self._answers
+        if key in answers:
+            self._bytes -= _size(answers.pop(key))
+        answer = answers[key] = tuple(headers), body
         self._bytes += _size(answer)
-        while len(self._answers) > self._most or self._bytes > self._most_bytes:
-            _, oldest = self._answers.popitem(last=False)
+        while len(answers) > self._most or self._bytes > self._most_bytes:
+            _, oldest = answers.popitem(last=False)
             self._bytes -= _size(oldest)
 
 

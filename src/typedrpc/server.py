@@ -14,9 +14,10 @@ from typedrpc.config import Limits
 from typedrpc.execution import Execution, Job
 from typedrpc.offsets import Offsets
 from typedrpc.repeats import Answered, Repeats, request_key
+from typedrpc.request_parser import RequestParser
 from typedrpc.served import Served, ServedMethod
 from typedrpc.transport import GroupReader, Record, TopicPartition, TopicSpec, Transport, TransportError
-from typedrpc.wire import Address, Header, Malformed, Request, parse_request, timeout_of
+from typedrpc.wire import Address, Header, Malformed, Request, timeout_of
 
 _log = logging.getLogger("typedrpc")
 
@@ -65,6 +66,7 @@ class Server:
         self._execution = Execution(served, limits, context, self._ended)
         self._repeats: Repeats[Job] = Repeats()
         self._cancelled = Cancelled()
+        self._parse = RequestParser().parse
         self._warned: set[str] = set()
         self._unanswered = 0
         self._tell_at = 0.0
@@ -202,7 +204,7 @@ class Server:
 
     def _admit(self, record: Record, broker_time: float | None, token: Token) -> None:
         try:
-            request = parse_request(record.headers)
+            request = self._parse(record.headers)
             if request.reply is not None and not self._may_answer(request.reply):
                 raise Malformed("reply_to names a topic where no reply may go", request.reply)
             method = self._served.find(request, record.topic)

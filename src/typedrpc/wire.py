@@ -109,6 +109,10 @@ def metadata_headers(metadata: Metadata) -> list[Header]:
     return headers
 
 
+_QUEUE_MS: Final[list[Header]] = [("rpc-queue-ms", b"%d" % ms) for ms in range(256)]
+_EXEC_MS: Final[list[Header]] = [("rpc-exec-ms", b"%d" % ms) for ms in range(256)]
+
+
 def response_headers(
     correlation_id: bytes, status: Status, queue_ms: int, exec_ms: int, metadata: Sequence[Header] = ()
 ) -> list[Header]:
@@ -118,8 +122,8 @@ def response_headers(
         JSON_CONTENT,
         _PROTOCOL_HEADER,
         _STATUS_HEADERS[status],
-        ("rpc-queue-ms", b"%d" % queue_ms),
-        ("rpc-exec-ms", b"%d" % exec_ms),
+        _QUEUE_MS[queue_ms] if queue_ms < 256 else ("rpc-queue-ms", b"%d" % queue_ms),
+        _EXEC_MS[exec_ms] if exec_ms < 256 else ("rpc-exec-ms", b"%d" % exec_ms),
         *metadata,
     ]
 
