@@ -30,9 +30,9 @@ format: .venv/dev
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict
 
-## bench: typedrpc beside raw aiokafka, in one run
+## bench: typedrpc beside its peers, in one run; tables in bench-results/
 bench: .venv/dev
-	$(PYTHON) scripts/kafka.py run -- $(BIN)/python -m benchmarks.echo
+	$(PYTHON) scripts/kafka.py run -- $(BIN)/python -m benchmarks
 
 ## chaos: many calls between processes on three brokers under faults: SEED, CALLS, RATE (0: as fast as can be), FAULTS (all, none, or names)
 SEED ?= 1

@@ -1,0 +1,1 @@
+"""One module a contender: `serve` and `calls`, both async context managers."""

@@ -1,0 +1,60 @@
+"""What the benchmarks reckon with: percentiles, intended times, medians within rounds."""
+
+from __future__ import annotations
+
+import asyncio
+
+from benchmarks.report import Row, ratio, ratios, table
+from benchmarks.samples import Sample, intended_times, percentile, take
+
+
+def row(contender: str, number: int, calls: int) -> Row:
+    sample = Sample(calls=calls, errors=0, seconds=1.0, p50=1.0, p99=2.0, p999=None, cpu=0.1, late=False)
+    return Row(round=number, contender=contender, work="small", at_once=1000, server_cpu=0.2, sample=sample)
+
+
+def test_a_percentile_is_the_smallest_value_that_the_share_does_not_exceed() -> None:
+    values = [float(n) for n in range(1, 101)]
+    assert [percentile(values, share) for share in (0.5, 0.99, 0.999)] == [50.0, 99.0, 100.0]
+    assert percentile([7.0], 0.5) == 7.0
+
+
+def test_calls_of_an_open_loop_are_meant_to_start_evenly() -> None:
+    assert list(intended_times(4, 1)) == [0.0, 0.25, 0.5, 0.75]
+
+
+async def test_the_latency_of_an_open_loop_counts_from_the_intended_start() -> None:
+    turn = asyncio.Lock()
+
+    async def one_at_a_time() -> None:
+        async with turn:
+            await asyncio.sleep(0.02)
+
+    sample = await take(one_at_a_time, 1, 0.5, 100)
+    assert sample["calls"] == 50
+    assert sample["p99"] is not None
+    assert sample["p99"] > 300  # 50 calls of 20 ms in turn, meant to start within half a second
+    assert sample["p999"] is None
+
+
+async def test_calls_that_fail_are_counted_apart() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0.01)
+        raise ValueError
+
+    sample = await take(fail, 2, 0.05, None)
+    assert sample["calls"] == 0
+    assert sample["errors"] > 0
+
+
+def test_a_ratio_is_the_median_of_those_within_the_rounds() -> None:
+    assert ratio([10, 20, 90], [10, 10, 30]) == 2
+    assert ratio([10], []) is None
+    rows = [row("typed", n, calls) for n, calls in enumerate((10, 20, 90))]
+    rows += [row("raw_send", n, calls) for n, calls in enumerate((10, 10, 30))]
+    assert ratios(rows) == {"typed / raw_send, 1,000 at once": 2}
+
+
+def test_the_table_has_medians_and_spread_and_cpu_of_both_sides() -> None:
+    line = table([row("typed", n, calls) for n, calls in enumerate((1000, 2000, 4000))], "small").splitlines()[-1]
+    assert line == "| typed | 2,000 (1,000-4,000) | 1.00 / 2.00 / – | 50 + 100 |"
