@@ -24,7 +24,7 @@ from typedrpc import Rpc, Service, Unavailable, client, service
 pytestmark = pytest.mark.timeout(120)
 
 SERVER = """
-import asyncio, os
+import asyncio, gc, os
 from faststream.kafka import KafkaBroker
 from typedrpc import Limits, Rpc, Service, Topics, service
 
@@ -32,6 +32,10 @@ class Work(Service, service=os.environ["NAME"]):
     @service.method
     async def twice(self, number: int) -> int:
         return 2 * number
+
+    @service.method
+    async def frozen(self) -> int:
+        return gc.get_freeze_count()
 
     @service.method(timeout=60)
     async def sleep(self, seconds: float) -> str:
@@ -56,6 +60,10 @@ class Work(Service):
 
     @service.method
     async def twice(self, number: int) -> int:
+        raise NotImplementedError
+
+    @service.method
+    async def frozen(self) -> int:
         raise NotImplementedError
 
     @service.method(timeout=60)
@@ -160,6 +168,18 @@ async def test_run_serves_until_a_signal_and_ends_cleanly(
             assert await work_client(name).twice(21) == 42
         server.send(number)
         assert "stopped" in server.end(15)
+
+
+@pytest.mark.kafka
+async def test_full_garbage_collections_of_a_server_leave_out_what_was_imported(
+    rpc: Rpc, folder: Path, name: str
+) -> None:
+    with typedrpc("run", "server:rpc", folder=folder, NAME=name) as server:
+        server.wait_for("serving")
+        async with rpc:
+            assert await work_client(name).frozen() > 10_000
+        server.send(signal.SIGTERM)
+        server.end()
 
 
 @pytest.mark.kafka
