@@ -3,136 +3,101 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from benchmarks.report import Row, ratios, table
+from benchmarks.children import Child
+from benchmarks.peers import CONTENDERS, missing, servers
+from benchmarks.report import OPEN, Row, ratios, table
+from benchmarks.samples import PATIENCE
 from benchmarks.work import WORKS
 
-CONTENDERS = {"typed": "typedrpc", "raw_send": "aiokafka", "nats_py": "nats", "grpc_aio": "grpc_tools"}
-"""The modules of contenders, and the library that each needs."""
-LIBRARIES = ("aiokafka", "faststream", "grpcio", "nats-py", "pydantic", "uvloop")
+LIBRARIES = ("aio-pika", "aiokafka", "faststream", "grpcio", "nats-py", "pydantic", "uvloop")
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+class Pair:
+    """The server and the client of a contender, for a whole run."""
 
+    def __init__(self, contender: str, environment: dict[str, str], stack: ExitStack) -> None:
+        self.contender = contender
+        self._server = self._start("server", environment, stack)
+        self._client = self._start("client", environment, stack)
 
-@contextmanager
-def nats_server() -> Generator[str]:
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["nats-server", "-a", "127.0.0.1", "-p", str(port), "-P", f"{folder}/pid", "-l", f"{folder}/log"]
-        process = subprocess.Popen(command)
-        try:
-            deadline = time.monotonic() + 15
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.1)
-            yield f"nats://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(10)
+    def _start(self, role: str, environment: dict[str, str], stack: ExitStack) -> Child:
+        child = Child(self.contender, role, environment)
+        stack.callback(child.stop)
+        child.wait_ready()
+        return child
 
+    def measure(self, number: int, work: str, at_once: int, arguments: argparse.Namespace) -> Row:
+        """A sample, after a warm-up."""
+        self._sample(work, at_once, arguments.warm_up, arguments.rate)
+        before = self._server.ask("cpu", PATIENCE)
+        sample = self._sample(work, at_once, arguments.seconds, arguments.rate)
+        cpu = self._server.ask("cpu", PATIENCE) - before
+        return Row(round=number, contender=self.contender, work=work, at_once=at_once, server_cpu=cpu, sample=sample)
 
-class Process:
-    """A server or client of a contender, that answers lines by lines."""
-
-    def __init__(self, contender: str, role: str, environment: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "benchmarks.process", contender, role]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
-        self._what = f"{contender} {role}"
-
-    def wait_ready(self) -> None:
-        assert self._read() == "ready", self._what
-
-    def _read(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self._what} ended")
-        return json.loads(line)
-
-    def ask(self, order: object) -> Any:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
+    def _sample(self, work: str, at_once: int, seconds: float, rate: float | None) -> Any:
+        order = {"work": work, "at_once": at_once, "seconds": seconds, "rate": rate}
+        return self._client.ask(order, seconds + 4 * PATIENCE)
 
 
 def measure(arguments: argparse.Namespace, contenders: list[str], environment: dict[str, str]) -> list[Row]:
+    """All samples, by rounds; contenders take turns at who begins."""
     rows: list[Row] = []
     with ExitStack() as stack:
-        pairs: dict[str, tuple[Process, Process]] = {}
-        for each in contenders:
-            sides: list[Process] = []
-            for role in ("server", "client"):
-                sides.append(Process(each, role, environment))
-                stack.callback(sides[-1].stop)
-                sides[-1].wait_ready()
-            pairs[each] = (sides[0], sides[1])
+        pairs = [Pair(each, environment, stack) for each in contenders]
         for number in range(arguments.rounds):
-            turn = number % len(contenders)
+            turn = number % len(pairs)
             for work in arguments.works:
+                say(f"round {number + 1} of {arguments.rounds}: {work}")
                 for at_once in arguments.at_once:
-                    for each in contenders[turn:] + contenders[:turn]:
-                        server, client = pairs[each]
-                        order = {"work": work, "at_once": at_once, "seconds": arguments.seconds, "rate": arguments.rate}
-                        client.ask({**order, "warm": True})
-                        before = server.ask("cpu")
-                        sample = client.ask({**order, "warm": False})
-                        cpu = server.ask("cpu") - before
-                        rows.append(
-                            Row(round=number, contender=each, work=work, at_once=at_once, server_cpu=cpu, sample=sample)
-                        )
+                    rows += [
+                        pair.measure(number, work, at_once, arguments)
+                        for pair in pairs[turn:] + pairs[:turn]
+                        if at_once <= CONTENDERS[pair.contender].at_most.get(work, at_once)
+                    ]
     return rows
 
 
-def installed(contenders: list[str]) -> list[str]:
-    """Those whose library and server are there; a line tells of each other."""
-    found: list[str] = []
+def say(message: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+
+
+def remarks(rows: Sequence[Row], arguments: argparse.Namespace, contenders: Sequence[str]) -> list[str]:
+    """What the table does not show: who is left out, and what went wrong."""
+    said = [
+        f"{each} is left out: no {what} here" for each in arguments.contenders if (what := missing(CONTENDERS[each]))
+    ]
     for each in contenders:
-        if importlib.util.find_spec(CONTENDERS[each]) is None:
-            print(f"{each} is left out: {CONTENDERS[each]} is not installed")
-        elif each == "nats_py" and shutil.which("nats-server") is None:
-            print(f"{each} is left out: nats-server is not installed")
-        else:
-            found.append(each)
-    return found
+        for work, most in CONTENDERS[each].at_most.items():
+            if work in arguments.works and max(arguments.at_once) > most:
+                said.append(f"{each}, {work}: left out over {most:,} at once, one message at a time takes too long")
+    for row in rows:
+        what = f"{row['contender']}, {row['work']}, {row['at_once']:,} at once, round {row['round'] + 1}"
+        if row["sample"]["errors"]:
+            said.append(f"{what}: {row['sample']['errors']:,} errors, as {row['sample']['error']}")
+        if row["sample"]["late"]:
+            said.append(f"{what}: could not keep the rate")
+    return said
 
 
 def machine() -> dict[str, object]:
     info = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), platform.processor())
-    versions = {each: version(each) for each in LIBRARIES if importlib.util.find_spec("uvloop")}
+    versions: dict[str, str] = {}
+    for each in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            versions[each] = version(each)
     return {
         "cpu": model,
         "cores": os.cpu_count(),
@@ -142,6 +107,18 @@ def machine() -> dict[str, object]:
     }
 
 
+def write(rows: list[Row], arguments: argparse.Namespace, said: list[str]) -> None:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    compared = ratios(rows)
+    results = {"machine": machine(), "ratios": compared, "remarks": said, "samples": rows}
+    (arguments.out / "results.json").write_text(json.dumps(results, indent=1))
+    parts = [f"## {work}\n\n{table(rows, work)}" for work in arguments.works]
+    parts += ["\n".join(f"- {name}: {value:.2f}" for name, value in compared.items())] if compared else []
+    parts += ["\n".join(f"- {line}" for line in said)] if said else []
+    (arguments.out / "table.md").write_text("\n\n".join(parts) + "\n")
+    print("\n\n".join(parts))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
@@ -149,26 +126,16 @@ def main() -> None:
     parser.add_argument("--at-once", nargs="+", type=int, default=[1, 100, 1000, 5000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="of measuring, per sample")
+    parser.add_argument("--warm-up", type=float, default=0.5, help="seconds before every sample")
     parser.add_argument("--rate", type=float, help="calls/s of an open loop, in place of workers")
     parser.add_argument("--out", type=Path, default=Path("bench-results"))
     arguments = parser.parse_args()
-    contenders = installed(arguments.contenders)
-    environment = {**os.environ, "BENCH_NAME": f"bench-{uuid4().hex[:8]}", "BENCH_GRPC": f"127.0.0.1:{free_port()}"}
-    with ExitStack() as stack:
-        if "nats_py" in contenders:
-            environment["BENCH_NATS"] = stack.enter_context(nats_server())
+    if arguments.rate:
+        arguments.at_once = [OPEN]
+    contenders = [each for each in arguments.contenders if missing(CONTENDERS[each]) is None]
+    with servers(contenders) as environment:
         rows = measure(arguments, contenders, environment)
-    for row in rows:
-        if row["sample"]["errors"] or row["sample"]["late"]:
-            kept = "could not keep the rate; " if row["sample"]["late"] else ""
-            print(f"{row['contender']}, {row['work']}, {row['at_once']}: {kept}{row['sample']['errors']} errors")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "results.json").write_text(json.dumps({"machine": machine(), "samples": rows}, indent=1))
-    tables = "\n\n".join(f"## {work}\n\n{table(rows, work)}" for work in arguments.works)
-    (arguments.out / "table.md").write_text(tables + "\n")
-    print(table(rows, arguments.works[0]))
-    for name, value in ratios(rows).items():
-        print(f"{name}: {value:.2f}")
+    write(rows, arguments, remarks(rows, arguments, contenders))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ from typing import TypedDict
 
 from benchmarks.samples import Sample
 
+OPEN = 0
+"""In place of the calls at once: those of an open loop."""
+
 
 class Row(TypedDict):
     """A sample, of what, and the CPU seconds of the server meanwhile."""
@@ -28,6 +31,10 @@ def _cpu(row: Row, seconds: float) -> float:
     return seconds / max(1, row["sample"]["calls"]) * 1e6
 
 
+def at(level: int) -> str:
+    return "at the rate" if level == OPEN else f"{level:,} at once"
+
+
 def select(rows: Sequence[Row], contender: str, work: str, at_once: int) -> list[Row]:
     """By round."""
     found = [r for r in rows if (r["contender"], r["work"], r["at_once"]) == (contender, work, at_once)]
@@ -45,10 +52,10 @@ def _latency(rows: Sequence[Row]) -> str:
 def table(rows: Sequence[Row], work: str) -> str:
     """Medians of the rounds and their spread, as Markdown; CPU at the highest level up to 1,000 at once."""
     levels = sorted({row["at_once"] for row in rows})
-    told = [level for level in levels if level in (1, 1000)]
+    told = [level for level in levels if level in (OPEN, 1, 1000)]
     busiest = max([level for level in levels if level <= 1000], default=levels[0])
-    heads = ["", *(f"calls/s, {n:,} at once" for n in levels), *(f"p50 / p99 / p99.9 ms, {n:,} at once" for n in told)]
-    heads.append(f"CPU µs/call, client + server, {busiest:,} at once")
+    heads = ["", *(f"calls/s, {at(n)}" for n in levels), *(f"p50 / p99 / p99.9 ms, {at(n)}" for n in told)]
+    heads.append(f"CPU µs/call, client + server, {at(busiest)}")
     lines = [heads, ["---"] * len(heads)]
     for contender in dict.fromkeys(row["contender"] for row in rows):
         cells = [contender]
@@ -56,9 +63,9 @@ def table(rows: Sequence[Row], work: str) -> str:
             speeds = [speed(row) for row in select(rows, contender, work, level)]
             cells.append(f"{median(speeds):,.0f} ({min(speeds):,.0f}-{max(speeds):,.0f})" if speeds else "–")
         cells += [_latency(select(rows, contender, work, level)) for level in told]
-        at = select(rows, contender, work, busiest)
-        sides = ([_cpu(r, r["sample"]["cpu"]) for r in at], [_cpu(r, r["server_cpu"]) for r in at])
-        cells.append(" + ".join(f"{median(side):.0f}" for side in sides) if at else "–")
+        busy = select(rows, contender, work, busiest)
+        sides = ([_cpu(r, r["sample"]["cpu"]) for r in busy], [_cpu(r, r["server_cpu"]) for r in busy])
+        cells.append(" + ".join(f"{median(side):.0f}" for side in sides) if busy else "–")
         lines.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

@@ -9,7 +9,7 @@ from benchmarks.samples import Sample, intended_times, percentile, take
 
 
 def row(contender: str, number: int, calls: int) -> Row:
-    sample = Sample(calls=calls, errors=0, seconds=1.0, p50=1.0, p99=2.0, p999=None, cpu=0.1, late=False)
+    sample = Sample(calls=calls, errors=0, error=None, seconds=1.0, p50=1.0, p99=2.0, p999=None, cpu=0.1, late=False)
     return Row(round=number, contender=contender, work="small", at_once=1000, server_cpu=0.2, sample=sample)
 
 

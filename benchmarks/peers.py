@@ -1,0 +1,67 @@
+"""The contenders: what each needs to be installed, and beside Kafka to be started."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from benchmarks.servers import free_port, nats_command, nats_server, rabbitmq_command, rabbitmq_server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """`command`: what starts it, None if not installed. `variable`: which tells contenders its address."""
+
+    command: Callable[[], str | None]
+    start: Callable[[], AbstractContextManager[str]]
+    variable: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """`at_most`: so many calls at once, by work; why is beside."""
+
+    library: str
+    server: Server | None = None
+    at_most: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+NATS = Server(command=nats_command, start=nats_server, variable="BENCH_NATS")
+RABBITMQ = Server(command=rabbitmq_command, start=rabbitmq_server, variable="BENCH_RABBITMQ")
+
+CONTENDERS = {
+    "typed": Peer(library="typedrpc"),
+    "raw_send": Peer(library="aiokafka"),
+    "raw_batch": Peer(library="aiokafka"),
+    # One message at a time: 5,000 times 5 ms is longer than its calls' time-out of 10 s.
+    "faststream_recipe": Peer(library="faststream", at_most={"waiting": 1000}),
+    "faststream_nats": Peer(library="nats", server=NATS),
+    "nats_py": Peer(library="nats", server=NATS),
+    "grpc_aio": Peer(library="grpc_tools"),
+    "aio_pika": Peer(library="aio_pika", server=RABBITMQ),
+}
+"""By the names of their modules."""
+
+
+def missing(peer: Peer) -> str | None:
+    """What is not installed of what a contender needs."""
+    if importlib.util.find_spec(peer.library) is None:
+        return peer.library
+    if peer.server and peer.server.command() is None:
+        return peer.server.start.__name__.replace("_", "-")
+    return None
+
+
+@contextmanager
+def servers(contenders: Sequence[str]) -> Generator[dict[str, str]]:
+    """The environment of contenders' processes, while the servers run that they need."""
+    environment = {**os.environ, "BENCH_NAME": f"bench-{uuid4().hex[:8]}", "BENCH_GRPC": f"127.0.0.1:{free_port()}"}
+    with ExitStack() as stack:
+        for server in (NATS, RABBITMQ):
+            if any(CONTENDERS[each].server is server for each in contenders):
+                environment[server.variable] = stack.enter_context(server.start())
+        yield environment
