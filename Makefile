@@ -32,7 +32,7 @@ docs: .venv/dev
 
 ## bench: typedrpc beside its peers, in one run; tables in bench-results/
 bench: .venv/dev
-	$(PYTHON) scripts/kafka.py run -- $(BIN)/python -m benchmarks
+	$(PYTHON) scripts/kafka.py run --jit -- $(BIN)/python -m benchmarks
 
 ## chaos: many calls between processes on three brokers under faults: SEED, CALLS, RATE (0: as fast as can be), FAULTS (all, none, or names)
 SEED ?= 1
