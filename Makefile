@@ -30,7 +30,7 @@ format: .venv/dev
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict
 
-## bench: typedrpc beside its peers, in one run; tables in bench-results/
+## bench: typedrpc beside its peers, in one run of about 20 minutes; tables and plots in bench-results/
 bench: .venv/dev
 	$(PYTHON) scripts/kafka.py run --jit -- $(BIN)/python -m benchmarks
 

@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.report import Row, at, select, speed
+from benchmarks.report import OPEN, Row, select, speed
 
 # The text stays text, and two runs' files differ in their figures only.
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "benchmarks", "font.size": 9})
@@ -28,10 +28,10 @@ def _draw(rows: Sequence[Row], file: Path, label: str, of: Callable[[Row], float
     panels = figure.subplots(1, len(works), squeeze=False)[0]
     for panel, work in zip(panels, works, strict=True):
         _panel(panel, [row for row in rows if row["work"] == work], of)
-        panel.set(title=work, yscale="log", ylabel=label)
+        panel.set(title=work, yscale="log", xlabel="calls at once", ylabel=label)
         panel.grid(axis="y", alpha=0.3)
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    figure.legend(handles, names, loc="outside lower center", ncols=2 * len(works))
     figure.savefig(file, metadata={"Date": None})
 
 
@@ -52,4 +52,4 @@ def _panel(panel: Any, rows: Sequence[Row], of: Callable[[Row], float]) -> None:
         ours = contender == "typed"
         style = {"linewidth": 2.5 if ours else 1, "marker": "o" if ours else ".", "capsize": 3}
         panel.errorbar(there, middles, yerr=(below, above), label=contender, **style)
-    panel.set_xticks(range(len(levels)), [at(level) for level in levels])
+    panel.set_xticks(range(len(levels)), ["at the rate" if level == OPEN else f"{level:,}" for level in levels])
