@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint format docs bench chaos soak fuzz clean
+.PHONY: demo test interop interop-peers lint format docs bench chaos soak fuzz clean
 
 ## demo: the quickstart in memory; needs Python only
 demo: .venv/core
@@ -13,6 +13,23 @@ test: .venv/dev
 	@if [ -n "$$TYPEDRPC_KAFKA" ] || $(PYTHON) scripts/kafka.py check; then \
 	  $(PYTHON) scripts/kafka.py run -- $(BIN)/python -m pytest -n $(WORKERS); \
 	else $(BIN)/python -m pytest -n $(WORKERS); fi
+
+## interop: the tests with Spring, NestJS, SmallRye and FastStream as peers; needs Java, Maven, Node.js and npm
+interop: .venv/dev interop-peers
+	$(PYTHON) scripts/kafka.py run -- $(BIN)/python -m pytest tests/interop
+
+## interop-peers: the programs of these frameworks, built where their sources changed
+PEERS := tests/interop/peers
+interop-peers: $(PEERS)/spring/target/built $(PEERS)/smallrye/target/built $(PEERS)/nestjs/build/built
+
+$(PEERS)/%/target/built: $(PEERS)/%/pom.xml $(PEERS)/%/Peer.java
+	rm -rf $(@D)
+	cd $(PEERS)/$* && mvn -q -B compiler:compile dependency:copy-dependencies
+	@touch $@
+
+$(PEERS)/nestjs/build/built: $(addprefix $(PEERS)/nestjs/,package.json package-lock.json .npmrc tsconfig.json peer.ts)
+	cd $(@D)/.. && npm ci --silent && npm run --silent build
+	@touch $@
 
 ## lint: style, format, import directions, and both type checkers
 lint: .venv/dev
@@ -30,9 +47,9 @@ format: .venv/dev
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict
 
-## bench: typedrpc beside its peers, in one run of about 20 minutes; tables and plots in bench-results/
+## bench: typedrpc beside its peers, in one run; tables in bench-results/
 bench: .venv/dev
-	$(PYTHON) scripts/kafka.py run --jit -- $(BIN)/python -m benchmarks
+	$(PYTHON) scripts/kafka.py run -- $(BIN)/python -m benchmarks
 
 ## chaos: many calls between processes on three brokers under faults: SEED, CALLS, RATE (0: as fast as can be), FAULTS (all, none, or names)
 SEED ?= 1
