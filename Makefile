@@ -47,9 +47,9 @@ format: .venv/dev
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict
 
-## bench: typedrpc beside its peers, in one run; tables in bench-results/
+## bench: typedrpc beside its peers, in one run of about 20 minutes; tables and plots in bench-results/
 bench: .venv/dev
-	$(PYTHON) scripts/kafka.py run -- $(BIN)/python -m benchmarks
+	$(PYTHON) scripts/kafka.py run --jit -- $(BIN)/python -m benchmarks
 
 ## chaos: many calls between processes on three brokers under faults: SEED, CALLS, RATE (0: as fast as can be), FAULTS (all, none, or names)
 SEED ?= 1

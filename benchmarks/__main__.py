@@ -13,15 +13,20 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from benchmarks.children import Child
 from benchmarks.peers import CONTENDERS, missing, servers
+from benchmarks.plots import plot
 from benchmarks.report import OPEN, Row, ratios, table
-from benchmarks.samples import PATIENCE
+from benchmarks.samples import PATIENCE, Sample
 from benchmarks.work import WORKS
 
 LIBRARIES = ("aio-pika", "aiokafka", "faststream", "grpcio", "nats-py", "pydantic", "uvloop")
+
+START_UP = 1.0
+"""Seconds of calls before the first round: until Java has compiled the broker, calls alone take twice as long."""
+WARM_UP = 0.3
+"""Seconds of calls before each sample; after that the first half second of one is as fast as later ones."""
 
 
 class Pair:
@@ -40,15 +45,16 @@ class Pair:
 
     def measure(self, number: int, work: str, at_once: int, arguments: argparse.Namespace) -> Row:
         """A sample, after a warm-up."""
-        self._sample(work, at_once, arguments.warm_up, arguments.rate)
+        self.sample(work, at_once, WARM_UP, arguments.rate)
         before = self._server.ask("cpu", PATIENCE)
-        sample = self._sample(work, at_once, arguments.seconds, arguments.rate)
+        sample = self.sample(work, at_once, arguments.seconds, arguments.rate)
         cpu = self._server.ask("cpu", PATIENCE) - before
         return Row(round=number, contender=self.contender, work=work, at_once=at_once, server_cpu=cpu, sample=sample)
 
-    def _sample(self, work: str, at_once: int, seconds: float, rate: float | None) -> Any:
+    def sample(self, work: str, at_once: int, seconds: float, rate: float | None) -> Sample:
         order = {"work": work, "at_once": at_once, "seconds": seconds, "rate": rate}
-        return self._client.ask(order, seconds + 4 * PATIENCE)
+        found: Sample = self._client.ask(order, seconds + 4 * PATIENCE)
+        return found
 
 
 def measure(arguments: argparse.Namespace, contenders: list[str], environment: dict[str, str]) -> list[Row]:
@@ -56,6 +62,11 @@ def measure(arguments: argparse.Namespace, contenders: list[str], environment: d
     rows: list[Row] = []
     with ExitStack() as stack:
         pairs = [Pair(each, environment, stack) for each in contenders]
+        say("warming up")
+        for work in arguments.works:
+            for at_once in (100, 1):
+                for pair in pairs:
+                    pair.sample(work, at_once, START_UP, arguments.rate)
         for number in range(arguments.rounds):
             turn = number % len(pairs)
             for work in arguments.works:
@@ -81,7 +92,7 @@ def remarks(rows: Sequence[Row], arguments: argparse.Namespace, contenders: Sequ
     for each in contenders:
         for work, most in CONTENDERS[each].at_most.items():
             if work in arguments.works and max(arguments.at_once) > most:
-                said.append(f"{each}, {work}: left out over {most:,} at once, one message at a time takes too long")
+                said.append(f"{each}, {work}: left out over {most:,} at once, its calls would time out")
     for row in rows:
         what = f"{row['contender']}, {row['work']}, {row['at_once']:,} at once, round {row['round'] + 1}"
         if row["sample"]["errors"]:
@@ -116,6 +127,7 @@ def write(rows: list[Row], arguments: argparse.Namespace, said: list[str]) -> No
     parts += ["\n".join(f"- {name}: {value:.2f}" for name, value in compared.items())] if compared else []
     parts += ["\n".join(f"- {line}" for line in said)] if said else []
     (arguments.out / "table.md").write_text("\n\n".join(parts) + "\n")
+    plot(rows, arguments.out)
     print("\n\n".join(parts))
 
 
@@ -126,7 +138,6 @@ def main() -> None:
     parser.add_argument("--at-once", nargs="+", type=int, default=[1, 100, 1000, 5000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="of measuring, per sample")
-    parser.add_argument("--warm-up", type=float, default=0.5, help="seconds before every sample")
     parser.add_argument("--rate", type=float, help="calls/s of an open loop, in place of workers")
     parser.add_argument("--out", type=Path, default=Path("bench-results"))
     arguments = parser.parse_args()

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Apache Kafka for tests and development, out of nothing but Java and Maven (or Docker).
 
-    scripts/kafka.py run [--nodes N] -- COMMAND…   a throw-away cluster around one command
-    scripts/kafka.py up [--nodes N]                a cluster that stays; use as: eval "$(scripts/kafka.py up)"
-    scripts/kafka.py down                          stop and remove what `up` made
-    scripts/kafka.py check                         can a Kafka be had here?
+    scripts/kafka.py run [--nodes N] [--jit] -- COMMAND…   a throw-away cluster around one command
+    scripts/kafka.py up [--nodes N] [--jit]                a cluster that stays; use as: eval "$(scripts/kafka.py up)"
+    scripts/kafka.py down                                  stop and remove what `up` made
+    scripts/kafka.py check                                 can a Kafka be had here?
 
 COMMAND finds the brokers in TYPEDRPC_KAFKA (host:port,…), and in TYPEDRPC_KAFKA_SASL the same brokers behind SASL/PLAIN
 over SASL_PLAINTEXT, user alice, password alice-secret. `run` uses a TYPEDRPC_KAFKA that is already set as it is.
@@ -35,7 +35,8 @@ from types import FrameType
 KAFKA_VERSION = "4.1.0"
 LOG4J_VERSION = "2.24.3"
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
-JVM_OPTIONS = ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dlog4j2.level=INFO"]
+JVM_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-Dlog4j2.level=INFO"]
+LIGHT_COMPILER = "-XX:TieredStopAtLevel=1"  # saves tests CPU time; a broker that runs for long is slower by a sixth
 KEY_STORE_PASSWORD = "throw-away"
 START_TIMEOUT = 60.0
 COMMAND_GRACE = 10.0
@@ -167,12 +168,20 @@ class Cluster:
 
     `users` (passwords by name, for SCRAM-SHA-512) make it secure: listeners `tls` and `scram` with the certificate
     `ca`, and a user may do what ACLs allow. Who comes without a name, by `bootstrap` or `tls`, is the super user.
+
+    With `jit` Java compiles as in production, for benchmarks. On Docker it always does.
     """
 
     def __init__(
-        self, nodes: int = 1, directory: Path | None = None, *, users: Mapping[str, str] | None = None
+        self,
+        nodes: int = 1,
+        directory: Path | None = None,
+        *,
+        users: Mapping[str, str] | None = None,
+        jit: bool = False,
     ) -> None:
         self._on_java = runs_on_java(nodes)
+        self._compiler = [] if jit else [LIGHT_COMPILER]
         self._users = users or {}
         if self._users and not self._on_java:
             raise NoKafkaError(HOW_TO_INSTALL.format(f"a secure cluster runs on Java only, and {java_problem()}"))
@@ -245,7 +254,7 @@ class Cluster:
         self.stop()
 
     def _prepare_java(self) -> None:
-        java = ["java", *JVM_OPTIONS, "-cp", f"{jars()}/*"]
+        java = ["java", *JVM_OPTIONS, *self._compiler, "-cp", f"{jars()}/*"]
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         scram = [f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]" for name, word in self._users.items()]
         if self._users:
@@ -475,7 +484,7 @@ def make_home() -> None:
     (HOME / ".gitignore").write_text("*\n")
 
 
-def run(command: Sequence[str], nodes: int) -> int:
+def run(command: Sequence[str], nodes: int, jit: bool) -> int:
     """Run `command` with a throw-away cluster, or with what TYPEDRPC_KAFKA names; return its exit status."""
     if not shutil.which(command[0]):
         say(f"{command[0]}: command not found")
@@ -484,7 +493,7 @@ def run(command: Sequence[str], nodes: int) -> int:
         say(f"using TYPEDRPC_KAFKA={given}")
         return run_command(command, os.environ)
     began = time.monotonic()
-    cluster = Cluster(nodes)
+    cluster = Cluster(nodes, jit=jit)
     try:
         cluster.start()
         say(f"Kafka {KAFKA_VERSION} is at {cluster.bootstrap} after {time.monotonic() - began:.1f} s")
@@ -521,7 +530,7 @@ def in_foreground() -> bool:
     return False
 
 
-def up(nodes: int) -> int:
+def up(nodes: int, jit: bool) -> int:
     """Start the development cluster unless it is up, and print the `export` lines for it."""
     exports = DEVELOPMENT / "exports"
     with only_one():
@@ -530,7 +539,7 @@ def up(nodes: int) -> int:
             say(f"already up with {len(pid_files)} node(s)")
         else:
             destroy(DEVELOPMENT)
-            cluster = Cluster(nodes, DEVELOPMENT)
+            cluster = Cluster(nodes, DEVELOPMENT, jit=jit)
             cluster.start()
             exports.write_text("".join(f"export {name}={value}\n" for name, value in cluster.environment.items()))
             say(f"up with {nodes} node(s), logs and data in {DEVELOPMENT}")
@@ -589,6 +598,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["run", "up", "down", "check"])
     parser.add_argument("--nodes", type=int, default=1, choices=range(1, 10), metavar="N", help="brokers (default 1)")
+    parser.add_argument("--jit", action="store_true", help="brokers compile as in production, for benchmarks")
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, command = parser.parse_args(arguments[:end]), arguments[end + 1 :]
     if (options.verb == "run") != bool(command):
@@ -597,9 +607,9 @@ def main(arguments: list[str]) -> int:
     try:
         match options.verb:
             case "run":
-                return run(command, options.nodes)
+                return run(command, options.nodes, options.jit)
             case "up":
-                return up(options.nodes)
+                return up(options.nodes, options.jit)
             case "down":
                 return down()
             case _:

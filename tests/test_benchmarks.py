@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 
+import pytest
+from benchmarks import samples
+from benchmarks.children import Child, ChildError
+from benchmarks.plots import plot
 from benchmarks.report import Row, ratio, ratios, table
 from benchmarks.samples import Sample, intended_times, percentile, take
 
@@ -45,6 +51,38 @@ async def test_calls_that_fail_are_counted_apart() -> None:
     sample = await take(fail, 2, 0.05, None)
     assert sample["calls"] == 0
     assert sample["errors"] > 0
+
+
+@pytest.mark.parametrize("rate", [None, 20.0])
+async def test_calls_that_do_not_end_are_cut_and_counted_as_failed(
+    monkeypatch: pytest.MonkeyPatch, rate: float | None
+) -> None:
+    monkeypatch.setattr(samples, "PATIENCE", 0.1)
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    sample = await asyncio.wait_for(take(never, 2, 0.1, rate), 10)
+    assert (sample["calls"], sample["errors"], sample["error"]) == (0, 2, "CancelledError()")
+
+
+def test_a_process_that_does_not_answer_or_ended_is_an_error_that_names_it() -> None:
+    child = Child("nobody", "server", os.environ)
+    try:
+        with pytest.raises(ChildError, match="the server of nobody did not answer within 0 s"):
+            child.ask("cpu", 0)
+        with pytest.raises(ChildError, match="the server of nobody ended"):
+            child.wait_ready()
+    finally:
+        child.stop()
+
+
+def test_plots_name_every_contender(tmp_path: Path) -> None:
+    plot([row("typed", 0, 1000), row("raw_send", 0, 2000), row("raw_send", 1, 3000)], tmp_path)
+    for file in ("calls.svg", "latency.svg"):
+        text = (tmp_path / file).read_text()
+        assert ">typed<" in text
+        assert ">raw_send<" in text
 
 
 def test_a_ratio_is_the_median_of_those_within_the_rounds() -> None:

@@ -224,6 +224,14 @@ def test_a_node_freezes_resumes_and_starts_again_on_its_ports(cluster: Any) -> N
 
 
 @pytest.mark.kafka
+def test_brokers_compile_as_in_production_where_that_is_asked_for_only(cluster: Any) -> None:
+    assert kafka.LIGHT_COMPILER in cluster.nodes[0].command
+    with kafka.Cluster(jit=True) as benchmarked:
+        assert kafka.LIGHT_COMPILER not in benchmarked.nodes[0].command
+        assert kafka.known_brokers(benchmarked.nodes[0].port) == {1}
+
+
+@pytest.mark.kafka
 async def test_the_sasl_listener_tells_right_from_wrong_credentials(cluster: Any) -> None:
     def producer(password: str) -> AIOKafkaProducer:
         return AIOKafkaProducer(
