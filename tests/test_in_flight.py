@@ -10,6 +10,8 @@ import pytest
 from typedrpc import Limits, Rpc, Service, Unavailable, service
 from typedrpc.in_flight import InFlight
 
+SMALL, LARGE = 64 * 1024, 800 * 1024
+
 
 class Held(Service, service="held"):
     @service.method
@@ -66,6 +68,66 @@ async def test_a_call_that_is_cancelled_when_it_was_just_let_in_gives_its_room_b
     await asyncio.wait_for(second, 1)
     bound.leave(1)
     assert bound.has_room(1)
+
+
+async def test_a_small_call_does_not_wait_behind_large_ones_that_wait_for_bytes() -> None:
+    bound = InFlight(1000, 3 * LARGE)
+    for _ in range(3):
+        bound.enter(LARGE)
+    bound.leave(LARGE)
+    bound.enter(LARGE - 1000)  # almost full
+    large = asyncio.create_task(bound.wait(LARGE))
+    await asyncio.sleep(0)
+    assert bound.has_room(100)
+    await asyncio.wait_for(bound.wait(100), 1)
+    assert not large.done()
+    bound.leave(LARGE)
+    await asyncio.wait_for(large, 1)
+
+
+async def test_a_large_call_comes_in_though_small_ones_never_cease() -> None:
+    bound = InFlight(1000, 2 * LARGE)
+    bound.enter(LARGE)
+    bound.enter(LARGE - SMALL)
+    large = asyncio.create_task(bound.wait(LARGE))
+    await asyncio.sleep(0)
+    entered = 0
+    while bound.has_room(SMALL):
+        bound.enter(SMALL)
+        entered += 1
+    assert entered == 1  # as many as fit
+    bound.leave(LARGE)  # the first that waits comes in, though small ones would fill it up
+    await asyncio.wait_for(large, 1)
+
+
+async def test_small_calls_leave_the_first_large_one_its_room_while_others_are_under_way() -> None:
+    bound = InFlight(1000, 2 * LARGE)
+    bound.enter(LARGE)
+    for _ in range(3):
+        bound.enter(SMALL)
+    first = asyncio.create_task(bound.wait(2 * LARGE - 4 * SMALL))
+    await asyncio.sleep(0)
+    assert bound.has_room(SMALL)  # three and this one leave it its room, once the large one has left
+    bound.enter(SMALL)
+    assert not bound.has_room(SMALL)
+    second = asyncio.create_task(bound.wait(SMALL))
+    await asyncio.sleep(0)
+    bound.leave(LARGE)
+    await asyncio.wait_for(first, 1)
+    assert not second.done()
+    bound.leave(SMALL)
+    await asyncio.wait_for(second, 1)
+
+
+async def test_large_calls_do_not_keep_out_a_small_one_that_waits_for_its_turn() -> None:
+    bound = InFlight(1, 100 * LARGE)
+    bound.enter(LARGE)
+    small, large = asyncio.create_task(bound.wait(1)), asyncio.create_task(bound.wait(LARGE))
+    await asyncio.sleep(0)
+    assert not bound.has_room(LARGE)
+    bound.leave(LARGE)
+    await asyncio.wait_for(small, 1)
+    assert not large.done()
 
 
 async def test_calls_that_follow_on_one_another_do_not_keep_out_one_that_waits() -> None:
