@@ -22,7 +22,7 @@ interop: .venv/dev interop-peers
 PEERS := tests/interop/peers
 interop-peers: $(PEERS)/spring/target/built $(PEERS)/smallrye/target/built $(PEERS)/nestjs/build/built
 
-$(PEERS)/%/target/built: $(PEERS)/%/pom.xml $(PEERS)/%/Peer.java
+$(PEERS)/%/target/built: $(addprefix $(PEERS)/%/,pom.xml Peer.java Server.java Client.java)
 	rm -rf $(@D)
 	cd $(PEERS)/$* && mvn -q -B compiler:compile dependency:copy-dependencies
 	@touch $@

@@ -88,7 +88,7 @@ async def test_of_an_unexpected_exception_only_nestjs_tells_the_client(pair: Pai
     runs = len(await pair.seen("crash"))
     match pair.framework:
         case "spring":
-            assert runs > 2  # each is tried ten times, half a second apart, before the next one
+            assert runs > 2  # each is tried ten times, which takes five seconds, before the next one
         case "smallrye":
             assert runs == 1  # the channel has stopped
         case _:
