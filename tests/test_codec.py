@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+import warnings
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -18,7 +19,19 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, compute
 from typing_extensions import TypedDict
 
 from typedrpc import InvalidArgument
-from typedrpc.codec import BareCodec, MethodCodec, ReplyError
+from typedrpc.codec import BareCodec, MethodCodec, ReplyError, refuse_by_filter
+
+
+@pytest.fixture(params=["by Pydantic", "by a filter", "by Pydantic, since others are filtered first"], autouse=True)
+def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
+    """How values of another type are refused: the same whatever comes of Python's filters of warnings."""
+    monkeypatch.setattr("typedrpc.codec._refusal", object())
+    with warnings.catch_warnings():
+        if request.param != "by Pydantic":
+            refuse_by_filter()
+        if request.param == "by Pydantic, since others are filtered first":
+            warnings.simplefilter("ignore")
+        yield request.param
 
 
 class Colour(Enum):
@@ -217,6 +230,21 @@ def test_what_does_not_fit_is_refused_on_its_way_out(annotation: Any, value: Any
     assert [d["loc"] for d in caught.value.errors] == [("value",)]
     with pytest.raises(ReplyError):
         of.dump_reply(value)
+
+
+def test_the_filter_is_relied_on_where_no_other_comes_before_it(refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def dump(value: object, *, by_alias: bool, warnings: object) -> bytes:
+        asked.append(warnings)
+        return b""
+
+    of = of_type(Cat)
+    for name in ("_dump", "_dump_reply"):
+        monkeypatch.setattr(of, name, dump)
+    of.dump_arguments((Cat(),), {})
+    of.dump_reply(Cat())
+    assert asked == [True if refused == "by a filter" else "error"] * 2
 
 
 def test_a_value_that_contains_itself_or_is_too_deep_is_refused() -> None:

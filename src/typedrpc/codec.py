@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import field, make_dataclass
 from functools import partial
 from types import UnionType
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -28,6 +30,28 @@ _renamed: Any = TypeAliasType  # type checkers want an alias to be a constant
 
 class ReplyError(Exception):
     """A reply, or the handler's value for one, is not what the contract says; the text tells how."""
+
+
+_refusal: object = object()
+"""The filter of `refuse_by_filter`, once it is there."""
+
+
+def refuse_by_filter() -> None:
+    """Has Python's filter of warnings raise what Pydantic warns of while this module serializes.
+
+    Pydantic itself raises by `warnings="error"`, but tries that argument as a bool first, and the exception this costs
+    takes three times as long as writing a small model: 0.8 µs, twice in a call.
+    """
+    global _refusal
+    if not getattr(sys.flags, "context_aware_warnings", False):  # there, `warnings.filters` is not all that counts
+        warnings.filterwarnings("error", category=UserWarning, module=r"typedrpc\.codec\Z")
+        _refusal = warnings.filters[0]
+
+
+def _strictly() -> Literal[True, "error"]:
+    """How Pydantic is asked to refuse values of another type: by a warning where our filter comes before others."""
+    filters = warnings.filters
+    return True if filters and filters[0] is _refusal else "error"
 
 
 class MethodCodec:
@@ -76,8 +100,8 @@ class MethodCodec:
         holder = cast("Any", object.__new__(self._holder))
         holder.__dict__ = arguments
         try:
-            return self._dump(holder, by_alias=True, warnings="error")
-        except ValueError:  # Pydantic's own, and Unicode's: bytes that are no UTF-8, a lone surrogate
+            return self._dump(holder, by_alias=True, warnings=_strictly())
+        except (ValueError, UserWarning):  # Pydantic's own, and Unicode's: bytes that are no UTF-8, a lone surrogate
             raise self.not_sendable(arguments) from None
 
     def not_sendable(self, arguments: Mapping[str, Any]) -> InvalidArgument:
@@ -102,7 +126,7 @@ class MethodCodec:
         if not self._reply_kind.admits(value):
             raise ReplyError(self._reply_kind.problem(value))
         try:
-            return self._dump_reply(value, by_alias=True, warnings="error")
+            return self._dump_reply(value, by_alias=True, warnings=_strictly())
         except Exception as error:  # a model's own serializers may raise anything
             raise ReplyError(str(error)) from error
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from typedrpc.calls import Calls
 from typedrpc.client import handler_context, make_client, register, request, unregister
+from typedrpc.codec import refuse_by_filter
 from typedrpc.config import Limits, Topics
 from typedrpc.contract import contracts_of
 from typedrpc.errors import UsageError
@@ -178,6 +179,7 @@ class Rpc:
         """Connects, makes missing topics, and serves. Raises TransportError, within `Limits.start_timeout`, where
         Kafka cannot be reached, and UsageError where it runs already.
         """
+        refuse_by_filter()
         await self._start_calling()
         try:
             await self._start_serving()
