@@ -6,82 +6,19 @@ import argparse
 import json
 import os
 import platform
-import sys
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.children import Child
+from benchmarks.measuring import Plan, measure
 from benchmarks.peers import CONTENDERS, missing, servers
 from benchmarks.plots import plot
 from benchmarks.report import OPEN, Row, ratios, table
-from benchmarks.samples import PATIENCE, Sample
 from benchmarks.work import WORKS
 
 LIBRARIES = ("aio-pika", "aiokafka", "faststream", "grpcio", "nats-py", "pydantic", "uvloop")
-
-START_UP = 1.0
-"""Seconds of calls before the first round: until Java has compiled the broker, calls alone take twice as long."""
-WARM_UP = 0.3
-"""Seconds of calls before each sample; after that the first half second of one is as fast as later ones."""
-
-
-class Pair:
-    """The server and the client of a contender, for a whole run."""
-
-    def __init__(self, contender: str, environment: dict[str, str], stack: ExitStack) -> None:
-        self.contender = contender
-        self._server = self._start("server", environment, stack)
-        self._client = self._start("client", environment, stack)
-
-    def _start(self, role: str, environment: dict[str, str], stack: ExitStack) -> Child:
-        child = Child(self.contender, role, environment)
-        stack.callback(child.stop)
-        child.wait_ready()
-        return child
-
-    def measure(self, number: int, work: str, at_once: int, arguments: argparse.Namespace) -> Row:
-        """A sample, after a warm-up."""
-        self.sample(work, at_once, WARM_UP, arguments.rate)
-        before = self._server.ask("cpu", PATIENCE)
-        sample = self.sample(work, at_once, arguments.seconds, arguments.rate)
-        cpu = self._server.ask("cpu", PATIENCE) - before
-        return Row(round=number, contender=self.contender, work=work, at_once=at_once, server_cpu=cpu, sample=sample)
-
-    def sample(self, work: str, at_once: int, seconds: float, rate: float | None) -> Sample:
-        order = {"work": work, "at_once": at_once, "seconds": seconds, "rate": rate}
-        found: Sample = self._client.ask(order, seconds + 4 * PATIENCE)
-        return found
-
-
-def measure(arguments: argparse.Namespace, contenders: list[str], environment: dict[str, str]) -> list[Row]:
-    """All samples, by rounds; contenders take turns at who begins."""
-    rows: list[Row] = []
-    with ExitStack() as stack:
-        pairs = [Pair(each, environment, stack) for each in contenders]
-        say("warming up")
-        for work in arguments.works:
-            for at_once in (100, 1):
-                for pair in pairs:
-                    pair.sample(work, at_once, START_UP, arguments.rate)
-        for number in range(arguments.rounds):
-            turn = number % len(pairs)
-            for work in arguments.works:
-                say(f"round {number + 1} of {arguments.rounds}: {work}")
-                for at_once in arguments.at_once:
-                    rows += [
-                        pair.measure(number, work, at_once, arguments)
-                        for pair in pairs[turn:] + pairs[:turn]
-                        if at_once <= CONTENDERS[pair.contender].at_most.get(work, at_once)
-                    ]
-    return rows
-
-
-def say(message: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
 
 def remarks(rows: Sequence[Row], arguments: argparse.Namespace, contenders: Sequence[str]) -> list[str]:
@@ -144,8 +81,15 @@ def main() -> None:
     if arguments.rate:
         arguments.at_once = [OPEN]
     contenders = [each for each in arguments.contenders if missing(CONTENDERS[each]) is None]
+    plan = Plan(
+        works=arguments.works,
+        at_once=arguments.at_once,
+        rounds=arguments.rounds,
+        seconds=arguments.seconds,
+        rate=arguments.rate,
+    )
     with servers(contenders) as environment:
-        rows = measure(arguments, contenders, environment)
+        rows = measure(plan, contenders, environment)
     write(rows, arguments, remarks(rows, arguments, contenders))
 
 
