@@ -130,6 +130,49 @@ async def test_large_calls_do_not_keep_out_a_small_one_that_waits_for_its_turn()
     assert not large.done()
 
 
+async def test_small_calls_that_wait_leave_the_first_large_one_its_room_when_another_large_one_gives_up() -> None:
+    bound = InFlight(1000, 2 * LARGE)
+    bound.enter(LARGE)
+    for _ in range(3):
+        bound.enter(SMALL)
+    sizes = (2 * LARGE - 3 * SMALL, SMALL, LARGE)
+    first, small, gives_up = [asyncio.create_task(bound.wait(size)) for size in sizes]
+    await asyncio.sleep(0)
+    gives_up.cancel()
+    await asyncio.gather(gives_up, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert not small.done()  # there is room for it now, but not for it and the first
+    bound.leave(LARGE)
+    await asyncio.wait_for(first, 1)
+    bound.leave(SMALL)
+    await asyncio.wait_for(small, 1)
+
+
+async def test_small_calls_that_ended_take_no_room_of_those_that_pass_large_ones() -> None:
+    bound = InFlight(1000, 2 * LARGE)
+    for _ in range(100):
+        bound.enter(SMALL)
+        bound.leave(SMALL)
+    bound.enter(LARGE)
+    bound.enter(LARGE - SMALL)
+    large = asyncio.create_task(bound.wait(LARGE))
+    await asyncio.sleep(0)
+    assert bound.has_room(SMALL)
+    bound.leave(LARGE)
+    await asyncio.wait_for(large, 1)
+
+
+async def test_a_body_larger_than_the_bound_comes_in_alone() -> None:
+    bound = InFlight(10, 100)
+    assert bound.has_room(1000)
+    bound.enter(1)
+    large = asyncio.create_task(bound.wait(1000))
+    await asyncio.sleep(0)
+    assert not large.done()
+    bound.leave(1)
+    await asyncio.wait_for(large, 1)
+
+
 async def test_calls_that_follow_on_one_another_do_not_keep_out_one_that_waits() -> None:
     rpc = Rpc.in_memory(limits=Limits(max_in_flight=2))
     rpc.serve(Held())
