@@ -103,6 +103,8 @@ async def test_a_large_call_comes_in_though_small_ones_never_cease() -> None:
 async def test_small_calls_leave_the_first_large_one_its_room_while_others_are_under_way() -> None:
     bound = InFlight(1000, 2 * LARGE)
     bound.enter(LARGE)
+    bound.leave(LARGE)  # what has ended counts no more
+    bound.enter(LARGE)
     for _ in range(3):
         bound.enter(SMALL)
     first = asyncio.create_task(bound.wait(2 * LARGE - 4 * SMALL))

@@ -25,7 +25,7 @@ class InFlight:
         self._most_bytes = most_bytes
         self._calls = 0
         self._bytes = 0
-        self._small_bytes = 0
+        self._large_bytes = 0
         self._small: _Lane = OrderedDict()
         self._large: _Lane = OrderedDict()
         self._arrivals = count()
@@ -40,15 +40,15 @@ class InFlight:
         """Counts a call; `leave` follows, however it ends."""
         self._calls += 1
         self._bytes += size
-        if size <= _SMALL:
-            self._small_bytes += size
+        if size > _SMALL:
+            self._large_bytes += size
 
     def leave(self, size: int) -> None:
         """Lets the next ones in."""
         self._calls -= 1
         self._bytes -= size
-        if size <= _SMALL:
-            self._small_bytes -= size
+        if size > _SMALL:
+            self._large_bytes -= size
         if self._small or self._large:
             self._let_in()
 
@@ -76,7 +76,7 @@ class InFlight:
     def _may_pass(self, size: int) -> bool:
         """Whether a body that fits leaves the first of the large ones its room."""
         first, _ = next(iter(self._large.values()))
-        return size <= _SMALL and self._small_bytes + size + first <= self._most_bytes
+        return size <= _SMALL and self._bytes - self._large_bytes + size + first <= self._most_bytes
 
     def _let_in(self) -> None:
         """Counts them here and now: else whoever calls next would take the room of those that wait."""
