@@ -140,14 +140,14 @@ def held_by(rpc: Rpc) -> dict[str, object]:
     serving: Any = rpc._serving  # pyright: ignore[reportPrivateUsage]
     return {
         "pending": len(calls.dispatcher),
-        "in flight": (bounds._calls, bounds._bytes, len(bounds._waiting)),
+        "in flight": (bounds._calls, bounds._bytes, bounds._large_bytes, len(bounds._small) + len(bounds._large)),
         "outstanding": sum(sum(r.outstanding) for r in [*routes._routes.values(), *routes._doubted.values()]),
         "opening": len(routes._opening),
         "handlers": sum(len(server._execution._running) for server in serving._servers.values()),
     }
 
 
-NOTHING = {"pending": 0, "in flight": (0, 0, 0), "outstanding": 0, "opening": 0, "handlers": 0}
+NOTHING = {"pending": 0, "in flight": (0, 0, 0, 0), "outstanding": 0, "opening": 0, "handlers": 0}
 
 
 async def assert_nothing_is_left(scene: Scene, way: Call, tasks: int) -> None:
