@@ -33,11 +33,15 @@ _HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 _EagerTask: Any = asyncio.Task  # its eager_start is unknown to the oldest Python's type stubs
 _CANCEL_WAIT = 5.0  # seconds that cancelled handlers get to end
 _NEAR = 0.05  # seconds by which another server may end a handler's own call before the handler's deadline
+_NEVER = float("inf")
 _GRACE = 1.0  # seconds that a cancelled handler gets to end before its caller is answered without it
 
 
 class Job:
-    """A request whose handler runs. Times are loop.time()'s, `queue_ms` milliseconds."""
+    """A request whose handler runs. Times are loop.time()'s, `queue_ms` milliseconds.
+
+    Made by position: by name it would cost half a microsecond more, and one is made for each request.
+    """
 
     __slots__ = (
         "answered",
@@ -57,7 +61,6 @@ class Job:
 
     def __init__(
         self,
-        *,
         method: ServedMethod,
         request: Request,
         received: float,
@@ -82,8 +85,8 @@ class Job:
         self.call: Call = Call(
             method.name,
             request.metadata,
-            None if deadline == float("inf") else deadline,
-            request.correlation_id.decode(errors="replace"),
+            None if deadline == _NEVER else deadline,
+            request.correlation_id.decode("utf-8", "replace"),
         )
 
     @property
@@ -162,34 +165,27 @@ class Execution:
         context = self._context.copy()
         try:
             positional, named = method.load(job.request, body)
-            first = (self._instance, job.call) if method.wants_call else (self._instance,)
+            if method.wants_call:
+                positional.insert(0, job.call)
             if method.never_suspends:
-                self._run_in_place(job, context, first, positional, named)
+                self._run_in_place(job, context, positional, named)
                 return
             context.run(set_call, job.call)
-            coroutine = context.run(method.fn, *first, *positional, **named)
+            coroutine = context.run(method.fn, self._instance, *positional, **named)
         except BaseException as error:  # noqa: BLE001  # a validator may raise anything
             self._fail(job, error)
         else:
             self._run_as_task(job, coroutine, context)
 
     def _run_in_place(
-        self,
-        job: Job,
-        context: contextvars.Context,
-        first: tuple[Any, ...],
-        positional: list[Any],
-        named: dict[str, Any],
+        self, job: Job, context: contextvars.Context, positional: list[Any], named: dict[str, Any]
     ) -> None:
         try:
-            context.run(set_call, job.call)
-            context.run(context.run(job.method.fn, *first, *positional, **named).send, None)
-        except StopIteration as end:
-            self._succeed(job, end.value)
+            value = context.run(_complete, job.call, job.method.fn, self._instance, positional, named)
         except BaseException as error:  # noqa: BLE001  # whatever a handler raises is answered
             self._fail(job, error)
         else:
-            self._fail(job, RuntimeError("the handler was suspended without an await"))
+            self._succeed(job, value)
 
     def _run_as_task(self, job: Job, coroutine: Any, context: contextvars.Context) -> None:
         self._count += 1
@@ -226,7 +222,7 @@ class Execution:
             self._changed.set()
 
     def _expire(self, key: int, job: Job) -> None:
-        job.deadline = float("inf")  # once
+        job.deadline = _NEVER  # once
         self._cancel(job, "deadline")
 
     def _cancel(self, job: Job, ended_by: Literal["caller", "deadline", "stop"]) -> None:
@@ -308,6 +304,18 @@ class Execution:
 
     def _exec_ms(self, job: Job) -> int:
         return int((self._loop.time() - job.received) * 1000)
+
+
+def _complete(
+    call: Call, fn: Callable[..., Coroutine[Any, Any, Any]], instance: object, args: list[Any], kwargs: dict[str, Any]
+) -> Any:
+    """What a handler without an `await` returns. In one function, for its context is entered once then."""
+    set_call(call)
+    try:
+        fn(instance, *args, **kwargs).send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("the handler was suspended without an await")
 
 
 def _over_deadline(job: Job) -> DeadlineExceeded:

@@ -61,8 +61,8 @@ class Repeats(Generic[J]):
         if self._running:
             self._running.pop(key, None)
         answers = self._answers
-        if key in answers:
-            self._bytes -= _size(answers.pop(key))
+        if (before := answers.pop(key, None)) is not None:
+            self._bytes -= _size(before)
         answer = answers[key] = tuple(headers), body
         self._bytes += _size(answer)
         while len(answers) > self._most or self._bytes > self._most_bytes:
