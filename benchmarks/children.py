@@ -1,4 +1,4 @@
-"""The processes of contenders, each answering line by line of JSON."""
+"""Processes that are measured, each answering line by line of JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 START, STOP = 60, 15
@@ -19,29 +19,28 @@ class ChildError(Exception):
 
 
 class Child:
-    """The `server` or the `client` of a contender; `ask` and `wait_ready` raise ChildError."""
+    """A process that is led by lines of JSON; what it says first is that it is ready. All wait raises ChildError."""
 
-    def __init__(self, contender: str, role: str, environment: Mapping[str, str]) -> None:
-        command = [sys.executable, "-m", "benchmarks.process", contender, role]
+    def __init__(self, what: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, env=environment)
-        self._what = f"the {role} of {contender}"
+        self._what = what
         self._unread = b""
 
-    def wait_ready(self) -> None:
-        if self._answer(START) != "ready":
-            raise ChildError(f"{self._what} did not say that it is ready")
+    def wait_ready(self) -> Any:
+        """What it said."""
+        return self.answer(START)
 
-    def ask(self, order: object, seconds: float) -> Any:
-        """The answer to an order, within `seconds`."""
+    def order(self, order: object) -> None:
+        """Does not wait for the answer."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
         except BrokenPipeError:
             raise ChildError(f"{self._what} ended") from None
-        return self._answer(seconds)
 
-    def _answer(self, seconds: float) -> Any:
+    def answer(self, seconds: float) -> Any:
+        """Of the order before, within so many seconds."""
         assert self._process.stdout is not None
         deadline = time.monotonic() + seconds
         while b"\n" not in self._unread:
@@ -54,10 +53,19 @@ class Child:
         line, _, self._unread = self._unread.partition(b"\n")
         return json.loads(line)
 
-    def stop(self) -> None:
-        """Ends the input, and kills the process if it does not end then."""
+    def ask(self, order: object, seconds: float) -> Any:
+        """The answer to an order."""
+        self.order(order)
+        return self.answer(seconds)
+
+    def dismiss(self) -> None:
+        """Ends its input, and so the process soon."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+
+    def stop(self) -> None:
+        """Ends its input, and kills the process if it does not end then."""
+        self.dismiss()
         try:
             self._process.wait(STOP)
         except subprocess.TimeoutExpired:

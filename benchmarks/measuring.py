@@ -39,7 +39,8 @@ class Pair:
         self._client = self._start("client", environment, stack)
 
     def _start(self, role: str, environment: Mapping[str, str], stack: ExitStack) -> Child:
-        child = Child(self.contender, role, environment)
+        command = [sys.executable, "-m", "benchmarks.process", self.contender, role]
+        child = Child(f"the {role} of {self.contender}", command, environment)
         stack.callback(child.stop)
         child.wait_ready()
         return child

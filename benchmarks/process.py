@@ -1,7 +1,7 @@
 """One process of a contender, led by lines of JSON on stdin: `python -m benchmarks.process CONTENDER server|client`.
 
-As under `typedrpc run`, garbage is collected less, for every contender alike: what is there after set-up is left out, for
-full collections would take a tenth of a busy process' time, and young ones are rarer.
+As under `typedrpc run`, garbage is collected less, for every contender alike: what is there after set-up is left out,
+for full collections would take a tenth of a busy process' time, and young ones are rarer.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,7 +67,7 @@ async def test_calls_that_do_not_end_are_cut_and_counted_as_failed(
 
 
 def test_a_process_that_does_not_answer_or_ended_is_an_error_that_names_it() -> None:
-    child = Child("nobody", "server", os.environ)
+    child = Child("the server of nobody", [sys.executable, "-m", "benchmarks.process", "nobody", "server"])
     try:
         with pytest.raises(ChildError, match="the server of nobody did not answer within 0 s"):
             child.ask("cpu", 0)

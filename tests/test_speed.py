@@ -8,6 +8,7 @@ import pytest
 from benchmarks.measuring import Plan, measure
 from benchmarks.peers import servers
 from benchmarks.report import select, speed
+from benchmarks.scale.bodies import by_one, pair
 
 pytestmark = pytest.mark.kafka
 
@@ -23,3 +24,11 @@ def test_calls_are_not_grossly_slower_than_raw_aiokafka(kafka: str) -> None:
     ours, raw = ([speed(row) for row in select(rows, each, "small", 1000)] for each in contenders)
     assert sum(row["sample"]["errors"] for row in rows) == 0
     assert median(a / b for a, b in zip(ours, raw, strict=True)) > GROSS, (ours, raw)
+
+
+@pytest.mark.parametrize("large", ["requests", "replies"])
+def test_small_calls_beside_large_bodies_at_full_rate_stay_quick(kafka: str, large: str) -> None:
+    with pair() as (client, _):
+        beside = by_one(client, [large], 4)
+    assert beside.large > 20  # a second, of 800 KiB: two hundred alone on two cores
+    assert beside.p50 < 100  # ms; 15 to 30 alone, and 960 before small calls went past large ones

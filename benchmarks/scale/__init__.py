@@ -1,0 +1,1 @@
+"""What grows with what: `scripts/kafka.py run -- python -m benchmarks.scale [WHAT ...]`."""
