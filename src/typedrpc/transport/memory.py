@@ -267,7 +267,7 @@ class MemoryTransport:
             partition = self._next % (self.log.partition_count(topic) or 1)
         failure: TransportError | None = None
         try:
-            self.log.append(TopicPartition(topic, partition), key, value, list(headers))
+            self.log.append(TopicPartition(topic, partition), key, value, tuple(headers))  # as aiokafka's
         except TransportError as error:
             failure = error
         asyncio.get_running_loop().call_soon(sent, token, failure)
