@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test interop interop-peers lint format docs bench chaos soak fuzz clean
+.PHONY: demo test interop interop-peers lint format docs bench scale chaos soak fuzz clean
 
 ## demo: the quickstart in memory; needs Python only
 demo: .venv/core
@@ -50,6 +50,10 @@ docs: .venv/dev
 ## bench: typedrpc beside its peers, in one run of about 20 minutes; tables and plots in bench-results/
 bench: .venv/dev
 	$(PYTHON) scripts/kafka.py run --jit -- $(BIN)/python -m benchmarks
+
+## scale: what grows with servers, partitions, clients and pending calls, in about 15 minutes
+scale: .venv/dev
+	$(PYTHON) scripts/kafka.py run --jit -- $(BIN)/python -m benchmarks.scale --out bench-results
 
 ## chaos: many calls between processes on three brokers under faults: SEED, CALLS, RATE (0: as fast as can be), FAULTS (all, none, or names)
 SEED ?= 1
