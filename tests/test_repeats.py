@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typedrpc.repeats import Repeats, request_key
-from typedrpc.wire import Address, Request
+import pytest
+
+from typedrpc.errors import Status
+from typedrpc.repeats import Repeats, reply_of, request_key
+from typedrpc.wire import Address, Header, Request, response_headers
 
 
 def request(correlation_id: bytes = b"id", *, plain: bool = False, method: str = "m", topic: str = "r") -> Request:
@@ -17,6 +20,26 @@ def test_a_request_is_known_while_it_runs_and_when_it_was_answered() -> None:
     assert repeats.find("key") == "job"
     repeats.finish("key", [("a", b"b")], b"body")
     assert repeats.find("key") == ((("a", b"b"),), b"body")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        response_headers(b"id", Status.OK, 0, 0),
+        response_headers(b"id", Status.NOT_FOUND, 3, 4),
+        response_headers(b"id", Status.OK, 300, 400, [("name", b"value")]),
+        [("correlation_id", b"id"), ("content-type", b"text/plain")],
+        [],
+    ],
+)
+def test_a_reply_is_the_same_again(headers: list[Header]) -> None:
+    repeats: Repeats[str] = Repeats()
+    repeats.finish("key", headers, b"body")
+    found = repeats.find("key")
+    assert found is not None
+    assert not isinstance(found, str)
+    again, body = reply_of(found, request())
+    assert (list(again), body) == (headers, b"body")
 
 
 def test_the_oldest_answers_are_forgotten_beyond_the_number() -> None:

@@ -13,7 +13,7 @@ from typedrpc.cancels import Cancelled
 from typedrpc.config import Limits
 from typedrpc.execution import Execution, Job
 from typedrpc.offsets import Offsets
-from typedrpc.repeats import Answered, Repeats, request_key
+from typedrpc.repeats import Answered, Repeats, reply_of, request_key
 from typedrpc.request_parser import RequestParser
 from typedrpc.served import Served, ServedMethod
 from typedrpc.transport import GroupReader, Record, TopicPartition, TopicSpec, Transport, TransportError
@@ -258,7 +258,7 @@ class Server:
             else:
                 self._finish(token)
         else:
-            headers, body = before
+            headers, body = reply_of(before, request)
             self._answer(request.reply if headers else None, headers, body, token)
 
     def _ended(self, job: Job, headers: Sequence[Header], body: bytes) -> None:

@@ -128,6 +128,11 @@ def response_headers(
     ]
 
 
+def is_usual(response: Sequence[Header]) -> bool:
+    """Whether nothing but its times and its id tells it from other responses: it is OK and has no metadata."""
+    return len(response) == 6 and response[3] is _OK_HEADER
+
+
 def cancel_headers(correlation_id: bytes, reply: Sequence[Header], timeout: Header) -> list[Header]:
     """Those of a cancel: the address of its request, and how long it is of use; it has no body."""
     return [("correlation_id", correlation_id), *reply, _PROTOCOL_HEADER, timeout]
@@ -272,4 +277,5 @@ def _metadata(found: dict[str, bytes | None]) -> dict[str, str]:
 
 _STATUS_BYTES = {status: status.value.encode() for status in Status}
 _STATUS_HEADERS: dict[Status, Header] = {status: ("rpc-status", text) for status, text in _STATUS_BYTES.items()}
+_OK_HEADER = _STATUS_HEADERS[Status.OK]
 _STATUSES: dict[bytes, Status] = {text: status for status, text in _STATUS_BYTES.items()}
