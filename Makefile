@@ -27,7 +27,9 @@ $(PEERS)/%/target/built: $(addprefix $(PEERS)/%/,pom.xml Peer.java Server.java C
 	cd $(PEERS)/$* && mvn -q -B compiler:compile dependency:copy-dependencies
 	@touch $@
 
-$(PEERS)/nestjs/build/built: $(addprefix $(PEERS)/nestjs/,package.json package-lock.json .npmrc tsconfig.json peer.ts)
+$(PEERS)/spring/target/built: $(addprefix $(PEERS)/spring/,Bench.java Sampling.java)
+
+$(PEERS)/nestjs/build/built: $(addprefix $(PEERS)/nestjs/,package.json package-lock.json .npmrc tsconfig.json peer.ts bench.ts sampling.ts)
 	cd $(@D)/.. && npm ci --silent && npm run --silent build
 	@touch $@
 
@@ -47,8 +49,11 @@ format: .venv/dev
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict
 
-## bench: typedrpc beside its peers, in one run of about 20 minutes; tables and plots in bench-results/
-bench: .venv/dev
+## bench: typedrpc beside its peers, in one run of about 25 minutes; tables and plots in bench-results/
+has = $(shell command -v $(1) 2>/dev/null)
+BENCH_PEERS := $(if $(and $(call has,java),$(call has,mvn)),$(PEERS)/spring/target/built)
+BENCH_PEERS += $(if $(and $(call has,node),$(call has,npm)),$(PEERS)/nestjs/build/built)
+bench: .venv/dev $(BENCH_PEERS)
 	$(PYTHON) scripts/kafka.py run --jit -- $(BIN)/python -m benchmarks
 
 ## scale: what grows with servers, partitions, clients and pending calls, in about 15 minutes

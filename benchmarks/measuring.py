@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.children import Child
-from benchmarks.peers import CONTENDERS
+from benchmarks.peers import CONTENDERS, command
 from benchmarks.report import Row
 from benchmarks.samples import PATIENCE, Sample
 
@@ -39,8 +39,7 @@ class Pair:
         self._client = self._start("client", environment, stack)
 
     def _start(self, role: str, environment: Mapping[str, str], stack: ExitStack) -> Child:
-        command = [sys.executable, "-m", "benchmarks.process", self.contender, role]
-        child = Child(f"the {role} of {self.contender}", command, environment)
+        child = Child(f"the {role} of {self.contender}", command(self.contender, role), environment)
         stack.callback(child.stop)
         child.wait_ready()
         return child
@@ -66,6 +65,9 @@ def measure(plan: Plan, contenders: Sequence[str], environment: Mapping[str, str
         pairs = [Pair(each, environment, stack) for each in contenders]
         _say("warming up")
         for work in plan.works:
+            for pair in pairs:
+                if seconds := CONTENDERS[pair.contender].compiles:
+                    pair.sample(work, 1000, seconds, plan.rate)
             for at_once in (100, 1):
                 for pair in pairs:
                     pair.sample(work, at_once, START_UP, plan.rate)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from benchmarks.programs import NESTJS, SPRING, Program
 from benchmarks.servers import free_port, nats_command, nats_server, rabbitmq_command, rabbitmq_server
 
 
@@ -23,11 +25,16 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """`at_most`: so many calls at once, by work; why is beside."""
+    """A module on a `library`, or a `program`. `at_most`: so many calls at once, by work; why is beside.
 
-    library: str
+    `compiles`: seconds of calls, of each work, until its run time has compiled what they go through.
+    """
+
+    library: str | None = None
+    program: Program | None = None
     server: Server | None = None
     at_most: Mapping[str, int] = field(default_factory=dict[str, int])
+    compiles: float = 0
 
 
 NATS = Server(command=nats_command, start=nats_server, variable="BENCH_NATS")
@@ -43,17 +50,27 @@ CONTENDERS = {
     "nats_py": Peer(library="nats", server=NATS),
     "grpc_aio": Peer(library="grpc_tools"),
     "aio_pika": Peer(library="aio_pika", server=RABBITMQ),
+    "spring": Peer(program=SPRING, compiles=10),
+    "nestjs": Peer(program=NESTJS),
 }
-"""By the names of their modules."""
+"""By the names of their modules, where they have one."""
 
 
 def missing(peer: Peer) -> str | None:
     """What is not installed of what a contender needs."""
-    if importlib.util.find_spec(peer.library) is None:
+    if peer.library and importlib.util.find_spec(peer.library) is None:
         return peer.library
+    if peer.program and (what := peer.program.missing()):
+        return what
     if peer.server and peer.server.command() is None:
         return peer.server.start.__name__.replace("_", "-")
     return None
+
+
+def command(contender: str, role: str) -> list[str]:
+    """What starts its `server` or `client`."""
+    program = CONTENDERS[contender].program
+    return program.start(role) if program else [sys.executable, "-m", "benchmarks.process", contender, role]
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from benchmarks import samples
 from benchmarks.children import Child, ChildError
+from benchmarks.peers import CONTENDERS, missing
 from benchmarks.plots import plot
+from benchmarks.programs import Program
 from benchmarks.report import Row, ratio, ratios, table
 from benchmarks.samples import Sample, intended_times, percentile, take
 
@@ -96,3 +98,22 @@ def test_a_ratio_is_the_median_of_those_within_the_rounds() -> None:
 def test_the_table_has_medians_and_spread_and_cpu_of_both_sides() -> None:
     line = table([row("typed", n, calls) for n, calls in enumerate((1000, 2000, 4000))], "small").splitlines()[-1]
     assert line == "| typed | 2,000 (1,000-4,000) | 1.00 / 2.00 / – | 50 + 100 |"
+
+
+def test_a_program_that_cannot_run_here_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tool(name: str) -> None:
+        (tmp_path / name).touch(mode=0o755)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = Program(command=["java", "peer.Bench"], built_by="mvn", built=tmp_path / "Bench.class")
+    assert program.missing() == "java"
+    tool("java")
+    assert program.missing() == "mvn"
+    tool("mvn")
+    assert program.missing() == "build of it (`make interop-peers`)"
+    program.built.touch()
+    assert program.missing() is None
+    (tmp_path / "mvn").unlink()
+    assert program.missing() is None
+    (tmp_path / "java").unlink()
+    assert [missing(CONTENDERS[each]) for each in ("spring", "nestjs")] == ["java", "node"]
