@@ -141,7 +141,7 @@ def test_options_of_a_class_have_known_words() -> None:
     text = refusal(made("delivery='never'"))
     assert text == "Made: delivery='never': write one of 'at_least_once', 'at_most_once'"
     text = refusal(made("dialect='soap'"))
-    assert text == "Made: dialect='soap': write one of 'typedrpc', 'faststream'"
+    assert text == "Made: dialect='soap': write one of 'typedrpc', 'faststream', 'spring', 'nestjs', 'smallrye'"
 
 
 def test_methods_of_one_service_differ_in_name() -> None:
@@ -151,7 +151,7 @@ def test_methods_of_one_service_differ_in_name() -> None:
 
 def test_plain_methods_do_not_share_a_topic() -> None:
     text = refusal(made("topic='t', dialect='faststream'", ("", "one"), ("", "two")))
-    assert text.startswith("Made.two and Made.one are plain FastStream methods on one topic, 't'")
+    assert text.startswith("Made.two and Made.one are faststream methods on one topic, 't'")
     assert text.endswith("give each a topic=")
     run(made("dialect='faststream'", ("topic='a'", "one"), ("topic='b'", "two")), postponed=True)
 

@@ -9,8 +9,8 @@ from typedrpc.repeats import Repeats, reply_of, request_key
 from typedrpc.wire import Address, Header, Request, response_headers
 
 
-def request(correlation_id: bytes = b"id", *, plain: bool = False, method: str = "m", topic: str = "r") -> Request:
-    return Request(plain, "s", method, correlation_id, Address(correlation_id, topic, 0), None, "", {})
+def request(correlation_id: bytes = b"id", *, foreign: str = "", method: str = "m", topic: str = "r") -> Request:
+    return Request(foreign, "s", method, correlation_id, Address(correlation_id, topic, 0), None, "", {})
 
 
 def test_a_request_is_known_while_it_runs_and_when_it_was_answered() -> None:
@@ -80,6 +80,6 @@ def test_another_sender_method_or_id_is_another_request() -> None:
 
 
 def test_of_foreign_senders_and_of_those_without_a_sensible_id_only_the_same_record_is_the_same() -> None:
-    for strange in (request(plain=True), request(b""), request(b"x" * 513)):
+    for strange in (request(foreign="spring"), request(b""), request(b"x" * 513)):
         assert request_key(strange, "t", 0, 1) != request_key(strange, "t", 0, 2)
         assert request_key(strange, "t", 0, 1) == request_key(strange, "t", 0, 1)

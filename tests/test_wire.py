@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from typedrpc.dialects import faststream
+from typedrpc.dialects.faststream import FASTSTREAM
 from typedrpc.errors import ResourceExhausted, Status, UsageError
 from typedrpc.wire import (
     MAX_CORRELATION_ID,
@@ -90,7 +90,7 @@ def test_a_request_of_our_own_functions_parses_back_equal(
         *metadata_headers(metadata),
         ("rpc-timeout", b"250"),
     ]
-    expected = Request(False, service, method, id_, Address(id_, to, partition), 250, "application/json", metadata)
+    expected = Request("", service, method, id_, Address(id_, to, partition), 250, "application/json", metadata)
     assert parse_request(headers) == expected
 
 
@@ -113,23 +113,32 @@ def test_a_request_without_protocol_is_a_plain_one() -> None:
         [
             ("correlation_id", b"a-1"),
             *reply_headers("replies", None),
-            *faststream.request_headers("text/plain"),
+            *FASTSTREAM.content_headers("text/plain"),
             ("tenant", b"a"),
         ]
     )
-    assert request.plain
-    assert request == (True, "", "", b"a-1", Address(b"a-1", "replies", None), None, "text/plain", {"tenant": "a"})
+    assert request.foreign == "faststream"
+    assert request == (
+        "faststream",
+        "",
+        "",
+        b"a-1",
+        Address(b"a-1", "replies", None),
+        None,
+        "text/plain",
+        {"tenant": "a"},
+    )
 
 
 def test_no_headers_at_all_are_a_plain_request_that_wants_no_reply() -> None:
-    assert parse_request([]) == (True, "", "", b"", None, None, "", {})
+    assert parse_request([]) == ("faststream", "", "", b"", None, None, "", {})
 
 
 def test_a_plain_reply_is_ok_and_has_its_content_type() -> None:
-    headers = faststream.response_headers(b"id", "text/plain", metadata_headers({"a": "b"}))
+    headers = FASTSTREAM.response_headers(b"id", "text/plain", metadata_headers({"a": "b"}))
     assert correlation_of(headers) == b"id"
     assert parse_response(headers) == (Status.OK, "text/plain", 0, 0, {"a": "b"})
-    assert parse_response(faststream.response_headers(b"id", "")).content_type == ""
+    assert parse_response(FASTSTREAM.response_headers(b"id", "", ())).content_type == ""
 
 
 # What a stranger's headers may hold
@@ -394,7 +403,7 @@ def test_any_headers_are_a_request_or_malformed(headers: RawHeaders) -> None:
         assert request.cause
         assert request.status in (Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED, Status.RESOURCE_EXHAUSTED)
     else:
-        assert request.plain or (request.service and request.method and "/" not in request.service)
+        assert request.foreign or (request.service and request.method and "/" not in request.service)
         assert request.timeout_ms is None or 0 <= request.timeout_ms <= MAX_TIMEOUT_MS
         assert all(name and not name.startswith("rpc-") for name in request.metadata)
         assert not reserved_names(request.metadata)

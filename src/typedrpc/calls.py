@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from threading import get_ident
 
 from typedrpc.config import Limits, Topics
+from typedrpc.dialects.convention import Convention
 from typedrpc.dispatcher import Dispatcher, Pending
 from typedrpc.errors import DeadlineExceeded, PermissionDenied, ResourceExhausted, Unavailable
 from typedrpc.in_flight import InFlight
@@ -18,7 +19,7 @@ from typedrpc.reply_inbox import ReplyInbox
 from typedrpc.retrying import Budget
 from typedrpc.routes import Route, Routes
 from typedrpc.transport import Record, Transport, TransportError
-from typedrpc.wire import Header, cancel_headers, reply_headers
+from typedrpc.wire import Address, Header, cancel_headers, reply_headers
 
 _log = logging.getLogger("typedrpc")
 
@@ -31,12 +32,13 @@ _LAST_REPLIES = 0.25  # seconds; a handler of this process may have answered jus
 class Target:
     """What is the same for every call of one method. `name` is for messages, `headers` for the record.
 
-    `once`: no retry of the producer's may write the request twice, for its topic is served at most once.
+    `foreign` is the dialect of the server, None for protocol 1. `once`: no retry of the producer's may write the
+    request twice, for its topic is served at most once.
     """
 
     name: str
     topic: str
-    plain: bool
+    foreign: Convention | None
     headers: tuple[Header, ...]
     once: bool = False
 
@@ -68,8 +70,8 @@ class Calls:
             opened=self._replies_open,
             broken=self._replies_broken,
         )
-        self._typed_reply = reply_headers(topics.replies, int(nonce[:8], 16) % topics.reply_partitions)
-        self._plain_reply = reply_headers(topics.plain_replies, None)
+        self._reply_partition = int(nonce[:8], 16) % topics.reply_partitions
+        self._typed_reply = reply_headers(topics.replies, self._reply_partition)
 
     async def start(self) -> None:
         """Ready when this returns: no reply to a later call can be missed. Raises TransportError."""
@@ -110,7 +112,7 @@ class Calls:
     async def unary(
         self,
         target: Target,
-        body: bytes,
+        body: bytes | None,
         timeout: float,
         key: Key | None,
         metadata: Sequence[Header],
@@ -120,16 +122,17 @@ class Calls:
 
         `tried` holds the partitions of earlier attempts, which are avoided; this one's is added.
         """
+        size = len(body) if body else 0
         deadline = self._deadline(timeout)
         key = _key_bytes(key)
         route = self._routes.get(target.topic)
-        if route is None or not self._goes_at_once(target, len(body)):
+        if route is None or not self._goes_at_once(target, size):
             try:
-                route = await self._prepare(target, len(body), deadline)
+                route = await self._prepare(target, size, deadline)
             except TimeoutError:
                 raise self._expired(target, timeout, sent=False) from None
         else:
-            self._in_flight.enter(len(body))
+            self._in_flight.enter(size)
         partition = route.choose_other(tried) if tried else self._partition(route, key)
         if tried is not None:
             tried.add(partition)
@@ -148,12 +151,12 @@ class Calls:
         finally:
             self.dispatcher.close(pending)
             route.outstanding[partition] -= 1
-            self._in_flight.leave(len(body))
+            self._in_flight.leave(size)
 
     async def oneway(
         self,
         target: Target,
-        body: bytes,
+        body: bytes | None,
         timeout: float,
         key: Key | None,
         metadata: Sequence[Header],
@@ -161,21 +164,24 @@ class Calls:
         expires: bool,
     ) -> None:
         """Returns when all in-sync replicas have the request. `expires`: the caller set a time-out for it."""
+        size = len(body) if body else 0
         deadline = self._deadline(timeout)
         key = _key_bytes(key)
         try:
-            route = await self._prepare(target, len(body), deadline)
+            route = await self._prepare(target, size, deadline)
             try:
                 written: asyncio.Future[None] = self.loop.create_future()
                 headers = [("correlation_id", self.dispatcher.new_id()), *target.headers, *metadata]
-                if expires:
+                if target.foreign is not None:
+                    headers = target.foreign.request_headers(headers[0][1], None, headers[1:])
+                elif expires:
                     headers.append(_timeout_header(deadline - self.loop.time()))
                 partition = self._partition(route, key)
                 self._transport.send(target.topic, partition, key, body, headers, _written, written, durable=True)
                 async with asyncio.timeout_at(deadline):
                     await written
             finally:
-                self._in_flight.leave(len(body))
+                self._in_flight.leave(size)
         except TimeoutError:
             raise self._expired(target, timeout, sent=False) from None
         except TransportError as error:
@@ -186,20 +192,24 @@ class Calls:
         target: Target,
         partition: int,
         key: bytes | None,
-        body: bytes,
+        body: bytes | None,
         pending: Pending[Record],
         metadata: Sequence[Header],
     ) -> None:
-        reply = self._plain_reply if target.plain else self._typed_reply
-        headers = [("correlation_id", pending.correlation_id), *reply, *target.headers, *metadata]
-        if not target.plain:
+        if target.foreign is None:
+            headers = [("correlation_id", pending.correlation_id), *self._typed_reply, *target.headers, *metadata]
             headers.append(_timeout_header(pending.deadline - self.loop.time()))
+        else:
+            reply = Address(pending.correlation_id, self._topics.replies, self._reply_partition)
+            if not target.foreign.reply_partition:
+                reply = Address(pending.correlation_id, self._topics.plain_replies, None)
+            headers = target.foreign.request_headers(pending.correlation_id, reply, [*target.headers, *metadata])
         token = (pending, target)
         self._transport.send(target.topic, partition, key, body, headers, self._sent, token, durable=target.once)
 
     def _cancel(self, pending: Pending[Record], target: Target) -> None:
-        """Tells the servers that nobody waits any more; a plain FastStream handler could not be told."""
-        if not target.plain and not self._stopped:
+        """Tells the servers that nobody waits any more; one of another framework could not be told."""
+        if target.foreign is None and not self._stopped:
             left = max(0.0, pending.deadline - self.loop.time())
             headers = cancel_headers(pending.correlation_id, self._typed_reply, _timeout_header(left + _ALLOWANCE))
             self._transport.send(self._topics.cancels, None, None, None, headers, _ignored, None)
@@ -255,7 +265,7 @@ class Calls:
             if self._stopped:
                 raise _stopped()
             route = await self._routes.open(target.topic)
-            if target.plain:
+            if target.foreign is not None and not target.foreign.reply_partition:
                 await self._inbox.open_plain()
         except TransportError as error:
             raise _failed(target, error) from error
@@ -267,10 +277,11 @@ class Calls:
             and not self._stopped
             and size <= self._limits.max_body
             and self._in_flight.has_room(size)
-            and (not target.plain or self._inbox.plain_open)
+            and (target.foreign is None or bool(target.foreign.reply_partition) or self._inbox.plain_open)
         )
 
     def _replies_open(self, partition: int) -> None:
+        self._reply_partition = partition
         self._typed_reply = reply_headers(self._topics.replies, partition)
         self._end_wait_for_ready(None)
 

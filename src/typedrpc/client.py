@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeVar, cast
 from typedrpc.calls import Calls, Target
 from typedrpc.codec import BareCodec, ReplyError
 from typedrpc.contract import ServiceSpec, contract_of
-from typedrpc.dialects import faststream
+from typedrpc.dialects import CONVENTIONS
+from typedrpc.dialects.faststream import FASTSTREAM
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import DataLoss, RpcError, Status, UsageError, mark_received
 from typedrpc.method import MethodSpec, bind
@@ -138,17 +139,17 @@ class ClientMethod:
         self._oneway = spec.oneway
         self._idempotent = spec.idempotent
         self._retry = spec.retry
-        plain = service.dialect_of(spec) == "faststream"
+        foreign = CONVENTIONS.get(service.dialect_of(spec))
         self._target = Target(
             name=f"{service.name}/{spec.name}",
             topic=service.topic_of(spec),
-            plain=plain,
-            headers=() if plain else method_headers(service.name, spec.name),
+            foreign=foreign,
+            headers=() if foreign else method_headers(service.name, spec.name),
             once=service.delivery_of(spec) == "at_most_once",
         )
         parameters = list(signature.parameters.values())
-        self._bare = BareCodec(parameters[0].annotation) if plain and parameters else None
-        self._bare_reply = BareCodec(signature.return_annotation) if plain else None
+        self._bare = BareCodec(parameters[0].annotation) if foreign and parameters else None
+        self._bare_reply = BareCodec(signature.return_annotation) if foreign else None
 
     async def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Any:
         """As `Caller.call`."""
@@ -167,10 +168,10 @@ class ClientMethod:
             raise mark_received(error)  # noqa: B904  # the same error
         if record is None:
             return Reply(value=None, metadata={})
-        response = parse_response(record.headers)
+        response, foreign = parse_response(record.headers), self._target.foreign
         return Reply(
             value=value,
-            metadata=response.metadata,
+            metadata=foreign.metadata_in(response.metadata) if foreign else response.metadata,
             queue_time=response.queue_ms / 1000,
             exec_time=response.exec_ms / 1000,
         )
@@ -204,28 +205,37 @@ class ClientMethod:
 
         return with_retries(retry, timeout, calls.budget(target), attempt)
 
-    def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Target, bytes]:
-        if not self._target.plain:
+    def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Target, bytes | None]:
+        foreign = self._target.foreign
+        if foreign is None:
             return self._target, self._codec.dump_arguments(args, kwargs)
         arguments = self._codec.bind(args, kwargs)
-        if self._bare is None:
-            return self._target, b""
         try:
-            body, content_type = self._bare.dump(*arguments.values())
+            body, headers = foreign.request(self._bare, next(iter(arguments.values()), None))
         except ReplyError:
             raise self._codec.not_sendable(arguments) from None
-        headers = faststream.request_headers(content_type)
         return replace(self._target, headers=headers), body
 
     def _value(self, record: Record) -> Any:
+        if self._bare_reply is not None:
+            return self._foreign_value(record, self._bare_reply)
         status = status_of(record.headers)
         body = record.value
         if status is not Status.OK:
             raise self._errors.load(status, body)
         try:
-            if self._bare_reply is not None:
-                return self._bare_reply.load_reply(body or b"", parse_response(record.headers).content_type)
             return self._codec.load_reply(body or b"")
+        except ReplyError as error:
+            text = f"{self._target.name}: the reply is not what the contract says: {error}"
+            raise DataLoss(text) from None
+
+    def _foreign_value(self, record: Record, codec: BareCodec) -> Any:
+        assert self._target.foreign is not None
+        error = self._target.foreign.error_in(record.headers)
+        if error is not None:
+            raise self._errors.load(*error)
+        try:
+            return codec.load_reply(record.value, parse_response(record.headers).content_type)
         except ReplyError as error:
             text = f"{self._target.name}: the reply is not what the contract says: {error}"
             raise DataLoss(text) from None
@@ -236,7 +246,7 @@ async def request(
 ) -> bytes:
     """A call without a contract: bytes to a plain FastStream subscriber of the topic, bytes back. Raises RpcError."""
     options = with_ambient(options)
-    target = Target(name=f"request to {topic!r}", topic=topic, plain=True, headers=headers)
+    target = Target(name=f"request to {topic!r}", topic=topic, foreign=FASTSTREAM, headers=headers)
     metadata = metadata_headers(options.metadata)
     try:
         record = await calls.unary(target, body, options.timeout or calls.timeout, options.key, metadata)

@@ -6,6 +6,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import field, make_dataclass
 from functools import partial
@@ -141,21 +142,22 @@ class MethodCodec:
 
 
 class BareCodec:
-    """One value ⇄ a body without an envelope and its content type, as plain FastStream reads and writes them.
+    """One value ⇄ a body without an envelope and its content type, as other frameworks read and write them.
 
     Source: faststream/message/utils.py, `encode_message` and `decode_message`: bytes as they are, text unquoted,
-    nothing as an empty body, anything else as JSON.
+    nothing as an empty body, anything else as JSON. A null body is None. Others name no content type: what is no JSON
+    of the annotated type may be a text that stands for a value of it.
     """
 
     def __init__(self, annotation: Any) -> None:
         self._is_none = annotation in (None, type(None))
         self._is_bytes = annotation is bytes
-        self._is_text = annotation is str
+        self._is_text = annotation is str or (get_origin(annotation) is Annotated and annotation.__origin__ is str)
         self._kind = _Kind(annotation)
         self._adapter = self._kind.adapter
 
-    def dump(self, value: Any) -> tuple[bytes, str]:
-        """Raises ReplyError where the value is not of the annotated type."""
+    def dump(self, value: Any, *, json: bool = False) -> tuple[bytes, str]:
+        """Raises ReplyError where the value is not of the annotated type. `json`: texts too are JSON."""
         if self._is_none:
             return b"", ""
         if self._is_bytes and isinstance(value, bytes):
@@ -163,21 +165,21 @@ class BareCodec:
         if not self._kind.admits(value):
             raise ReplyError(self._kind.problem(value))
         try:
-            if isinstance(value, str):
+            if isinstance(value, str) and not json:
                 self._adapter.serializer.to_python(value, warnings="error")
                 return value.encode(), "text/plain"
             return self._adapter.serializer.to_json(value, by_alias=True, warnings="error"), "application/json"
         except Exception as error:  # a model's own serializers may raise anything
             raise ReplyError(str(error)) from error
 
-    def load_argument(self, name: str, body: bytes, content_type: str) -> Any:
+    def load_argument(self, name: str, body: bytes | None, content_type: str) -> Any:
         """A parameter of the method `name`; raises InvalidArgument."""
         try:
             return self._load(body, content_type)
         except ValidationError as error:
             raise invalid_argument(name, error) from None
 
-    def load_reply(self, body: bytes, content_type: str) -> Any:
+    def load_reply(self, body: bytes | None, content_type: str) -> Any:
         """A reply's value; raises ReplyError."""
         try:
             return self._load(body, content_type)
@@ -186,14 +188,23 @@ class BareCodec:
         except Exception as error:  # a model's own validators may raise anything
             raise ReplyError(f"a validator raised {error!r}") from error
 
-    def _load(self, body: bytes, content_type: str) -> Any:
-        if self._is_none:
+    def _load(self, body: bytes | None, content_type: str) -> Any:
+        if self._is_none or (body is None and self._kind.admits(None)):
             return None
+        body = body or b""
         if self._is_bytes:
             return body
+        text = self._adapter.validator.validate_python
         if content_type.startswith("text/plain") or (self._is_text and not content_type):
-            return self._adapter.validator.validate_python(body.decode(errors="replace"))
-        return self._adapter.validator.validate_json(body)
+            return text(body.decode(errors="replace"))
+        try:
+            return self._adapter.validator.validate_json(body)
+        except ValidationError:
+            if content_type or not body:
+                raise
+            with suppress(ValidationError):
+                return text(body.decode(errors="replace"))
+            raise
 
 
 class _Kind:

@@ -114,8 +114,9 @@ class _Service:
 
         `oneway`: no reply; the caller waits only until Kafka has the request. `name` is the name on the wire, `topic`
         where the requests go, `timeout` the default deadline in seconds, `raises` the errors that arrive as
-        themselves. `idempotent` allows retries, `retry` asks for them. `dialect="faststream"` speaks to a plain
-        FastStream subscriber of the topic. `delivery="at_most_once"` commits before the handler runs.
+        themselves. `idempotent` allows retries, `retry` asks for them. `dialect` is that of another framework at the
+        other end: "faststream", "spring", "nestjs" or "smallrye". `delivery="at_most_once"` commits before the
+        handler runs.
 
         On a server's method, what is left out is its contract's. Raises ContractError, here or when the class is made.
         """
@@ -310,7 +311,7 @@ def _check_words(where: str, dialect: str | None, delivery: str | None) -> None:
 def _check_topics(cls: type[Any], spec: ServiceSpec) -> None:
     """Raises ContractError where a request on a topic would not say which method it is for, or how to commit it."""
     names: dict[str, str] = {}
-    plain: dict[str, str] = {}
+    foreign: dict[str, str] = {}
     deliveries: dict[str, tuple[str, Delivery]] = {}
     for python_name, method in spec.methods.items():
         where = f"{cls.__qualname__}.{python_name}"
@@ -318,15 +319,16 @@ def _check_topics(cls: type[Any], spec: ServiceSpec) -> None:
         if other := names.get(method.name):
             raise ContractError(f"{where} and {other} have one name on the wire, {method.name!r}: give one a name=")
         names[method.name] = where
-        if spec.dialect_of(method) == "faststream":
-            if other := plain.get(topic):
+        dialect = spec.dialect_of(method)
+        if dialect != "typedrpc":
+            if other := foreign.get(topic):
                 raise ContractError(
-                    f"{where} and {other} are plain FastStream methods on one topic, {topic!r}, where nothing tells "
+                    f"{where} and {other} are {dialect} methods on one topic, {topic!r}, where nothing tells "
                     f"their requests apart: give each a topic="
                 )
-            plain[topic] = where
+            foreign[topic] = where
             if len(method.signature.parameters) > 1:
-                raise ContractError(f"{where}: a plain FastStream body is one value: take one parameter, or none")
+                raise ContractError(f"{where}: a {dialect} body is one value: take one parameter, or none")
         other_place, delivery = deliveries.setdefault(topic, (where, spec.delivery_of(method)))
         if delivery != spec.delivery_of(method):
             raise ContractError(f"{where} and {other_place} share topic {topic!r} with different delivery=: split them")

@@ -95,7 +95,7 @@ class Job:
         return self.task is not None and not self.task.done()
 
 
-Answer = Callable[[Job, Sequence[Header], bytes], None]
+Answer = Callable[[Job, Sequence[Header], bytes | None], None]
 """Called once for each job with its reply; without headers where none is to be sent."""
 
 
@@ -248,7 +248,7 @@ class Execution:
         except BaseException as error:  # noqa: BLE001  # a caller must be answered, whatever a serializer does
             self._fail(job, error)
             return
-        if len(body) > self._limits.max_body:
+        if body and len(body) > self._limits.max_body:
             text = f"{job.method.name}: a reply of {len(body)} bytes; at most {self._limits.max_body} are sent"
             self._fail(job, ResourceExhausted(text))
             return
@@ -265,21 +265,22 @@ class Execution:
         if answer is None:
             answer = job.method.error_reply(job.request, self._internal(job, error), job.queue_ms, self._exec_ms(job))
         cause = job.method.name, type(error).__name__
-        if job.request.plain and job.request.reply is not None and cause not in self._warned:
+        silent = answer is None or not answer[0]
+        if silent and job.request.reply is not None and cause not in self._warned:
             self._warned.add(cause)  # who sends requests can cause it at will
-            _log.warning("%s: a plain FastStream caller is not answered: %s; logged once", *cause)
-        if job.request.plain or job.request.reply is None or answer is None:
+            _log.warning("%s: a caller whose dialect has no errors is not answered: %s; logged once", *cause)
+        if job.request.reply is None or answer is None:
             self._conclude(job, (), b"")
         else:
             self._conclude(job, *answer)
 
-    def _conclude(self, job: Job, headers: Sequence[Header], body: bytes) -> None:
+    def _conclude(self, job: Job, headers: Sequence[Header], body: bytes | None) -> None:
         """Once for each job, also where its handler ends after its caller was answered without it."""
         if not job.answered:
             job.answered = True
             self._answer(job, headers, body)
 
-    def _error_reply(self, job: Job, error: RpcError) -> tuple[list[Header], bytes] | None:
+    def _error_reply(self, job: Job, error: RpcError) -> tuple[list[Header], bytes | None] | None:
         """None where the error is not the method's to raise, or cannot be written."""
         try:
             metadata = metadata_headers(job.call.reply_metadata)
@@ -287,8 +288,9 @@ class Execution:
         except BaseException as failure:  # noqa: BLE001  # an error's fields and metadata are anybody's objects
             self._log_failure(f"{job.method.name}: {type(error).__name__} cannot be sent", failure)
             return None
-        if answer is not None and len(answer[1]) > self._limits.max_body:
-            text = f"{job.method.name}: an error of {len(answer[1])} bytes; at most {self._limits.max_body} are sent"
+        size = len(answer[1] or b"") if answer else 0
+        if size > self._limits.max_body:
+            text = f"{job.method.name}: an error of {size} bytes; at most {self._limits.max_body} are sent"
             return self._error_reply(job, ResourceExhausted(text))
         return answer
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import update_wrapper
-from typing import Any, Generic, Literal, Never, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Generic, Literal, Never, ParamSpec, Protocol, Self, TypeVar, cast, get_args, overload
 
 from typedrpc.codec import MethodCodec
 from typedrpc.error_codec import ErrorCodec
@@ -20,7 +20,8 @@ R_co = TypeVar("R_co", covariant=True)
 B_co = TypeVar("B_co", covariant=True)  # Unary[P, R] or Oneway[P]
 
 Delivery = Literal["at_least_once", "at_most_once"]
-Dialect = Literal["typedrpc", "faststream"]
+Dialect = Literal["typedrpc", "faststream", "spring", "nestjs", "smallrye"]
+ALL_DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

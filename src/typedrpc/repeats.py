@@ -14,7 +14,7 @@ J = TypeVar("J")
 _MOST = 20_000
 _MOST_BYTES = 16 * 1024 * 1024
 
-Answered = bytes | tuple[tuple[Header, ...], bytes]
+Answered = bytes | tuple[tuple[Header, ...], bytes | None]
 """What a request was answered with: the body of a reply like most, else headers and body; without headers nothing was
 to be sent.
 
@@ -23,7 +23,7 @@ Plain tuples, here and as keys: the garbage collector leaves those of text and b
 """
 
 
-def reply_of(answered: Answered, request: Request) -> tuple[Sequence[Header], bytes]:
+def reply_of(answered: Answered, request: Request) -> tuple[Sequence[Header], bytes | None]:
     """The reply to the request that comes again; of one like most its times are not known any more."""
     if isinstance(answered, bytes):
         return response_headers(request.correlation_id, Status.OK, 0, 0), answered
@@ -36,7 +36,7 @@ def request_key(request: Request, topic: str, partition: int, offset: int) -> Ha
     Of a foreign sender's id nobody knows how unique it is, so there only the same record counts; as for an id that is
     too long to be kept.
     """
-    if request.plain or not 0 < len(request.correlation_id) <= MAX_CORRELATION_ID:
+    if request.foreign or not 0 < len(request.correlation_id) <= MAX_CORRELATION_ID:
         return topic, partition, offset
     reply = request.reply
     if reply is None:
@@ -64,14 +64,14 @@ class Repeats(Generic[J]):
         """The request runs now."""
         self._running[key] = job
 
-    def finish(self, key: Hashable, headers: Sequence[Header], body: bytes) -> None:
+    def finish(self, key: Hashable, headers: Sequence[Header], body: bytes | None) -> None:
         """It was answered so."""
         if self._running:
             self._running.pop(key, None)
         answers = self._answers
         if (before := answers.pop(key, None)) is not None:
             self._bytes -= _size(before)
-        answer = answers[key] = body if is_usual(headers) else (tuple(headers), body)
+        answer = answers[key] = body if body is not None and is_usual(headers) else (tuple(headers), body)
         self._bytes += _size(answer)
         while len(answers) > self._most or self._bytes > self._most_bytes:
             _, oldest = answers.popitem(last=False)
@@ -83,4 +83,4 @@ def _size(answer: Answered) -> int:
     if isinstance(answer, bytes):
         return len(answer)
     headers, body = answer
-    return len(body) + sum(len(name) + len(value or b"") for name, value in headers)
+    return len(body or b"") + sum(len(name) + len(value or b"") for name, value in headers)

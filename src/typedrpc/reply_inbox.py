@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from typedrpc.config import Topics
+from typedrpc.dialects import foreign_correlation_of
 from typedrpc.dispatcher import Dispatcher
 from typedrpc.errors import Unavailable
 from typedrpc.reading import Reading, open_whole
@@ -77,7 +78,7 @@ class ReplyInbox:
     def _dispatch(self, records: Sequence[Record]) -> None:
         resolve = self._dispatcher.resolve
         for record in records:
-            correlation_id = correlation_of(record.headers)
+            correlation_id = correlation_of(record.headers) or foreign_correlation_of(record.headers)
             if correlation_id is not None:
                 resolve(correlation_id, record)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -13,6 +13,7 @@ from typedrpc.codec import refuse_by_filter
 from typedrpc.config import Limits, Topics
 from typedrpc.contract import contracts_of
 from typedrpc.errors import UsageError
+from typedrpc.method import ALL_DIALECTS, Dialect
 from typedrpc.options import CallOptions, Key, Metadata, check_timeout
 from typedrpc.served import Served
 from typedrpc.serving import Serving
@@ -45,7 +46,8 @@ class Rpc:
 
     `timeout` is the default deadline of a call, in seconds. `create_topics=False`: topics that are missing fail the
     start with their names instead of being made. `instance_id` names this process among the servers of its services,
-    for static membership: a restart within ten seconds keeps its partitions.
+    for static membership: a restart within ten seconds keeps its partitions. Its services also take requests of other
+    frameworks, in any of `dialects`; protocol 1 is always spoken.
 
     An `Rpc` may be given services and asked for clients before and after it or its broker has started, and may be
     started again after a stop. It belongs to the event loop that it was started in.
@@ -60,14 +62,22 @@ class Rpc:
         instance_id: str | None = None,
         topics: Topics | None = None,
         limits: Limits | None = None,
+        dialects: Iterable[Dialect] = ALL_DIALECTS,
     ) -> None:
-        self._set_up(broker, timeout, create_topics, instance_id, topics or Topics(), limits or Limits())
+        self._set_up(broker, timeout, create_topics, instance_id, topics or Topics(), limits or Limits(), dialects)
 
     @classmethod
-    def in_memory(cls, *, timeout: float = 10.0, topics: Topics | None = None, limits: Limits | None = None) -> Self:
+    def in_memory(
+        cls,
+        *,
+        timeout: float = 10.0,
+        topics: Topics | None = None,
+        limits: Limits | None = None,
+        dialects: Iterable[Dialect] = ALL_DIALECTS,
+    ) -> Self:
         """An Rpc that needs no Kafka: its services and clients meet in this process, for demos and tests."""
         rpc = cls.__new__(cls)
-        rpc._set_up(None, timeout, True, None, topics or Topics(), limits or Limits())
+        rpc._set_up(None, timeout, True, None, topics or Topics(), limits or Limits(), dialects)
         return rpc
 
     def _set_up(
@@ -78,8 +88,12 @@ class Rpc:
         instance_id: str | None,
         topics: Topics,
         limits: Limits,
+        dialects: Iterable[Dialect],
     ) -> None:
         check_timeout(timeout)
+        self._dialects = frozenset[str](dialects)
+        if unknown := self._dialects.difference(ALL_DIALECTS):
+            raise UsageError(f"dialects={sorted(unknown)!r}: give some of {', '.join(map(repr, ALL_DIALECTS))}")
         self._broker = broker
         self._timeout = timeout
         self._create_topics = create_topics
@@ -261,6 +275,7 @@ class Rpc:
                 create=self._create_topics,
                 served_topics=self._served_topics,
                 context=handler_context(self._calls),
+                dialects=self._dialects,
             )
             await self._serving.start(list(self._served.values()))
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from typedrpc.codec import BareCodec, MethodCodec, ReplyError
 from typedrpc.contract import ServiceSpec, service_spec
-from typedrpc.dialects import faststream
+from typedrpc.dialects import CONVENTIONS
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import DeadlineExceeded, RpcError, Status
 from typedrpc.method import MethodSpec
 from typedrpc.signature import close_types, method_codec
-from typedrpc.wire import Address, Header, Malformed, Request, response_headers
+from typedrpc.wire import Header, Malformed, Request, response_headers
 
 _NO_ERRORS = ErrorCodec((), {})
 
@@ -39,36 +39,40 @@ class ServedMethod:
 
     def load(self, request: Request, body: bytes | None) -> tuple[list[Any], dict[str, Any]]:
         """The arguments; raises InvalidArgument."""
-        if not request.plain:
+        if not request.foreign:
             return self.codec.load_arguments(body or b"{}")
         if self._bare is None or self._parameter is None:
             return [], {}
-        value = self._bare.load_argument(self.name, body or b"", request.content_type)
+        value = self._bare.load_argument(self.name, body, request.content_type)
         if self._parameter.kind is self._parameter.POSITIONAL_ONLY:
             return [value], {}
         return [], {self._parameter.name: value}
 
     def reply(
         self, request: Request, value: Any, queue_ms: int, exec_ms: int, metadata: Sequence[Header]
-    ) -> tuple[list[Header], bytes]:
+    ) -> tuple[list[Header], bytes | None]:
         """Headers and body for the handler's value; raises ReplyError."""
-        if request.plain and self._bare_reply is not None:
-            body, content_type = self._bare_reply.dump(value)
-            return faststream.response_headers(request.correlation_id, content_type, metadata), body
+        if request.foreign and self._bare_reply is not None:
+            convention, json = CONVENTIONS[request.foreign], request.content_type != ""
+            return convention.reply(request.correlation_id, self._bare_reply, value, metadata, json=json)
         body = self.codec.dump_reply(value)
         return response_headers(request.correlation_id, Status.OK, queue_ms, exec_ms, metadata), body
 
     def error_reply(
         self, request: Request, error: RpcError, queue_ms: int, exec_ms: int, metadata: Sequence[Header] = ()
-    ) -> tuple[list[Header], bytes] | None:
-        """The same for an error; None where the method may not raise it. Raises ReplyError."""
+    ) -> tuple[list[Header], bytes | None] | None:
+        """The same for an error: None where the method may not raise it, no headers where its caller's dialect has no
+        errors. Raises ReplyError.
+        """
         dumped = self.errors.dump(error)
         if dumped is None:
             return None
         status, body = dumped
+        if request.foreign:
+            return CONVENTIONS[request.foreign].error(request.correlation_id, error, body, metadata)
         return response_headers(request.correlation_id, status, queue_ms, exec_ms, metadata), body
 
-    def deadline_exceeded(self, correlation_id: bytes) -> tuple[list[Header], bytes]:
+    def deadline_exceeded(self, correlation_id: bytes) -> tuple[list[Header], bytes | None]:
         """For a request whose deadline passed while it was queued; its handler does not run."""
         return _error(correlation_id, DeadlineExceeded(f"{self.name}: expired in the queue, the handler did not run"))
 
@@ -98,10 +102,10 @@ class Served:
 
     def find(self, request: Request, topic: str) -> ServedMethod | None:
         """The request's method; None where it is for another service that may share the topic. Raises Malformed."""
-        if request.plain:
+        if request.foreign:
             method = self._plain.get(topic)
             if method is None:
-                raise Malformed("a plain FastStream request, on a topic that names no method of one parameter")
+                raise Malformed("a request without rpc-protocol, on a topic that names no method of one parameter")
             return method
         if request.service == self.name:
             method = self._methods.get(request.method)
@@ -112,34 +116,37 @@ class Served:
         detail = f": {request.service[:100]!r}/{request.method[:100]!r}"
         raise Malformed("this method is not served here", request.reply, Status.UNIMPLEMENTED, detail)
 
-    def refusal(self, error: Malformed) -> tuple[list[Header], bytes]:
+    def refusal(self, error: Malformed) -> tuple[list[Header], bytes | None]:
         """The reply to a record that is no request; its text says why."""
         from_status = _NO_ERRORS.load(error.status, None)
         from_status.__dict__["message"] = f"{self.name}: {error}"
-        return _error(error.reply.correlation_id if error.reply else b"", from_status)
+        return _error(error.reply.correlation_id if error.reply else b"", from_status, error.foreign)
 
-    def too_large(self, size: int, most: int, reply: Address | None) -> Malformed:
+    def too_large(self, size: int, most: int, request: Request) -> Malformed:
         """For a request's body over the limit."""
-        return Malformed(f"a request body of over {most} bytes", reply, Status.RESOURCE_EXHAUSTED)
+        text = f"a request body of over {most} bytes"
+        return Malformed(text, request.reply, Status.RESOURCE_EXHAUSTED, foreign=request.foreign)
 
 
 def _plain_methods(spec: ServiceSpec, methods: dict[str, ServedMethod]) -> dict[str, ServedMethod]:
-    """For each topic the method that a plain request means: the one declared so, else the only one there."""
+    """For each topic the method that a request of another framework means: the one declared so, else the only one."""
     plain: dict[str, ServedMethod] = {}
     for topic in {spec.topic_of(m) for m in spec.methods.values()}:
         there = [m for m in spec.methods.values() if spec.topic_of(m) == topic]
-        declared = [m for m in there if spec.dialect_of(m) == "faststream"]
+        declared = [m for m in there if spec.dialect_of(m) != "typedrpc"]
         (chosen, *others) = declared or there
         if not others and methods[chosen.name].takes_plain:
             plain[topic] = methods[chosen.name]
     return plain
 
 
-def _error(correlation_id: bytes, error: RpcError) -> tuple[list[Header], bytes]:
+def _error(correlation_id: bytes, error: RpcError, foreign: str = "") -> tuple[list[Header], bytes | None]:
     dumped = _NO_ERRORS.dump(error)
     if dumped is None:
         raise ReplyError(f"{error!r} is no built-in error")
     status, body = dumped
+    if foreign:
+        return CONVENTIONS[foreign].error(correlation_id, error, body)
     return response_headers(correlation_id, status, 0, 0), body
 
 

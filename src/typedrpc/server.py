@@ -36,7 +36,7 @@ Token = tuple[Offsets, int]
 class Server:
     """Serves one service, from `topics`, which are made where they are missing if `create` is on; every handler runs in
     a copy of `context`. No reply may go to `refused_topics`, which are served in this process, nor, where `reply_to` is
-    given, to any but those."""
+    given, to any but those. Of other frameworks it takes requests in `dialects`."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Server:
         reply_to: Set[str] | None,
         context: contextvars.Context,
         clock: BrokerClock,
+        dialects: Set[str],
     ) -> None:
         self._served = served
         self._topics = topics
@@ -67,7 +68,7 @@ class Server:
         self._execution = Execution(served, limits, context, self._ended)
         self._repeats: Repeats[Job] = Repeats()
         self._cancelled = Cancelled()
-        self._parse = RequestParser().parse
+        self._parse = RequestParser(dialects).parse
         self._warned: set[str] = set()
         self._unanswered = 0
         self._tell_at = 0.0
@@ -229,7 +230,7 @@ class Server:
             now = self._loop.time()
             size = len(record.value or b"")
             if size > self._limits.max_body:
-                raise self._served.too_large(size, self._limits.max_body, request.reply)
+                raise self._served.too_large(size, self._limits.max_body, request)
             deadline = _NEVER if left is None else now + left / 1000
             queue_ms = 0 if queued is None or queued < 0 else int(queued + 0.5)
             job = Job(method, request, now, deadline, queue_ms, size, key, token)
@@ -244,7 +245,7 @@ class Server:
 
     def _skip_expired(self, method: ServedMethod, request: Request, left: float, token: Token) -> None:
         self._served.expired += 1
-        if request.reply is None or request.plain or left < -_LATE_MS:
+        if request.reply is None or request.foreign or left < -_LATE_MS:
             self._finish(token)
         else:
             self._answer(request.reply, *method.deadline_exceeded(request.reply.correlation_id), token)
@@ -261,7 +262,7 @@ class Server:
             headers, body = reply_of(before, request)
             self._answer(request.reply if headers else None, headers, body, token)
 
-    def _ended(self, job: Job, headers: Sequence[Header], body: bytes) -> None:
+    def _ended(self, job: Job, headers: Sequence[Header], body: bytes | None) -> None:
         self._repeats.finish(job.key, headers, body)
         for token in job.tokens:
             self._answer(job.request.reply if headers else None, headers, body, token)
@@ -281,7 +282,7 @@ class Server:
         else:
             self._answer(error.reply, *self._served.refusal(error), token)
 
-    def _answer(self, reply: Address | None, headers: Sequence[Header], body: bytes, token: Token) -> None:
+    def _answer(self, reply: Address | None, headers: Sequence[Header], body: bytes | None, token: Token) -> None:
         if reply is None:
             self._finish(token)
         else:

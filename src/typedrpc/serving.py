@@ -38,6 +38,7 @@ class Serving:
         create: bool,
         served_topics: Set[str],
         context: contextvars.Context,
+        dialects: Set[str],
     ) -> None:
         self._transport = transport
         self._topics = topics
@@ -45,6 +46,7 @@ class Serving:
         self._create = create
         self._served_topics = served_topics
         self._context = context
+        self._dialects = dialects
         self._servers: dict[str, Server] = {}
         self._late: set[asyncio.Task[None]] = set()
         self._cancels = CancelInbox(topics, create=create)
@@ -109,6 +111,7 @@ class Serving:
             reply_to=self._topics.reply_to,
             context=self._context,
             clock=self._clock,
+            dialects=self._dialects,
         )
         await self._cancels.start(self._transport, self._cancel)
         await server.start()

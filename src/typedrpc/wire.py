@@ -38,9 +38,12 @@ class Address(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request as its headers tell it. `reply` None: no reply is wanted. `timeout_ms` None: it never expires."""
+    """A request as its headers tell it. `reply` None: no reply is wanted. `timeout_ms` None: it never expires.
 
-    plain: bool
+    `foreign` is the other framework whose dialect it is in, empty for protocol 1.
+    """
+
+    foreign: str
     service: str
     method: str
     correlation_id: bytes
@@ -61,18 +64,24 @@ class Response(NamedTuple):
 
 
 class Malformed(Exception):
-    """A record that is no request. `reply` is where that can be answered, if anywhere.
+    """A record that is no request. `reply` is where that can be answered, if anywhere, in the dialect `foreign`.
 
     `cause` is one of a few texts, for counting and for a log that says each once; `detail` may hold a stranger's words.
     """
 
     def __init__(
-        self, cause: str, reply: Address | None = None, status: Status = Status.INVALID_ARGUMENT, detail: str = ""
+        self,
+        cause: str,
+        reply: Address | None = None,
+        status: Status = Status.INVALID_ARGUMENT,
+        detail: str = "",
+        foreign: str = "",
     ) -> None:
         super().__init__(cause + detail)
         self.cause: str = cause
         self.reply: Address | None = reply
         self.status: Status = status
+        self.foreign: str = foreign
 
 
 def method_headers(service: str, method: str) -> tuple[Header, ...]:
@@ -128,6 +137,11 @@ def response_headers(
     ]
 
 
+def status_header(status: Status) -> Header:
+    """How a reply says how the call ended."""
+    return _STATUS_HEADERS[status]
+
+
 def is_usual(response: Sequence[Header]) -> bool:
     """Whether nothing but its times and its id tells it from other responses: it is OK and has no metadata."""
     return len(response) == 6 and response[3] is _OK_HEADER
@@ -144,7 +158,7 @@ def parse_cancel(headers: WireHeaders) -> tuple[Address, int | None] | None:
         return None
     found = dict(headers[::-1])
     address, timeout = _address(found)[0], found.get("rpc-timeout")
-    return None if address is None else (address, _number(timeout, MAX_TIMEOUT_MS) if timeout else None)
+    return None if address is None else (address, number_of(timeout, MAX_TIMEOUT_MS) if timeout else None)
 
 
 def parse_request(headers: WireHeaders) -> Request:
@@ -158,7 +172,7 @@ def parse_request(headers: WireHeaders) -> Request:
     correlation_id = found.pop("correlation_id", None) or b""
     content_type = _text(found.pop("content-type", None)) or ""
     if protocol is None:
-        return Request(True, "", "", correlation_id, reply, None, content_type, _metadata(found))
+        return Request("faststream", "", "", correlation_id, reply, None, content_type, metadata_of(found))
     if protocol != PROTOCOL:
         detail = f": {protocol[:16]!r}"
         raise Malformed("this rpc-protocol is not spoken here, only 1", reply, Status.UNIMPLEMENTED, detail)
@@ -166,17 +180,17 @@ def parse_request(headers: WireHeaders) -> Request:
     if not (service and slash and method):
         raise Malformed("rpc-method is missing or not service/method", reply)
     timeout = found.pop("rpc-timeout", None)
-    timeout_ms = None if timeout is None else _number(timeout, MAX_TIMEOUT_MS)
+    timeout_ms = None if timeout is None else number_of(timeout, MAX_TIMEOUT_MS)
     if timeout is not None and timeout_ms is None:
         raise Malformed("rpc-timeout is not a number of milliseconds", reply)
-    return Request(False, service, method, correlation_id, reply, timeout_ms, content_type, _metadata(found))
+    return Request("", service, method, correlation_id, reply, timeout_ms, content_type, metadata_of(found))
 
 
 def timeout_of(headers: WireHeaders) -> int | None:
     """A request's `rpc-timeout` in milliseconds, without a look at the rest; None where `parse_request` has to tell."""
     found = dict(headers[::-1])
     timeout = found.get("rpc-timeout")
-    return None if timeout is None or found.get("rpc-protocol") != PROTOCOL else _number(timeout, MAX_TIMEOUT_MS)
+    return None if timeout is None or found.get("rpc-protocol") != PROTOCOL else number_of(timeout, MAX_TIMEOUT_MS)
 
 
 def parse_response(headers: WireHeaders) -> Response:
@@ -190,9 +204,9 @@ def parse_response(headers: WireHeaders) -> Response:
     return Response(
         _STATUSES.get(status, Status.UNKNOWN),
         _text(content_type) or "",
-        _number(queue_ms, MAX_TIMEOUT_MS) or 0 if queue_ms else 0,
-        _number(exec_ms, MAX_TIMEOUT_MS) or 0 if exec_ms else 0,
-        _metadata(found) if found else {},
+        number_of(queue_ms, MAX_TIMEOUT_MS) or 0 if queue_ms else 0,
+        number_of(exec_ms, MAX_TIMEOUT_MS) or 0 if exec_ms else 0,
+        metadata_of(found) if found else {},
     )
 
 
@@ -227,12 +241,12 @@ def _address(found: dict[str, bytes | None]) -> tuple[Address | None, str]:
     correlation_id = found.get("correlation_id")
     if not topic:
         return None, ""
-    name = _topic(topic)
+    name = topic_of(topic)
     if name is None:
         return None, "reply_to is no topic"
     if not correlation_id or len(correlation_id) > MAX_CORRELATION_ID:
         return None, "reply_to without a correlation_id of 1 to 512 bytes"
-    number = None if partition is None else _number(partition, MAX_PARTITION)
+    number = None if partition is None else number_of(partition, MAX_PARTITION)
     if partition is not None and number is None:
         return None, "reply_partition is no partition's number"
     return Address(correlation_id, name, number), ""
@@ -242,7 +256,8 @@ _TOPIC_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW
 
 
 @lru_cache(maxsize=1024)  # a server's callers are few
-def _topic(value: bytes) -> str | None:
+def topic_of(value: bytes) -> str | None:
+    """The topic that a header names; None for what is no legal name."""
     name = _text(value)
     return name if name is not None and is_topic(name) else None
 
@@ -252,8 +267,8 @@ def is_topic(name: str) -> bool:
     return 0 < len(name) <= 249 and name not in (".", "..") and _TOPIC_CHARACTERS.issuperset(name)
 
 
-def _number(value: bytes, most: int) -> int | None:
-    """Decimal digits, nothing else: int() would take '+1', ' 1', '1_000' and digits of other scripts."""
+def number_of(value: bytes, most: int) -> int | None:
+    """Decimal digits, and None for anything else: int() would take '+1', ' 1', '1_000' and digits of other scripts."""
     if not value.isdigit() or len(value) > 16 or (number := int(value)) > most:
         return None
     return number
@@ -266,7 +281,8 @@ def _text(value: bytes | None) -> str | None:
         return None
 
 
-def _metadata(found: dict[str, bytes | None]) -> dict[str, str]:
+def metadata_of(found: dict[str, bytes | None]) -> dict[str, str]:
+    """What is left of the headers once the protocol's own are taken, where it is text."""
     metadata: dict[str, str] = {}
     for name, value in found.items():
         text = _text(value)

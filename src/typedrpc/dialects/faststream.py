@@ -1,20 +1,21 @@
 """Plain FastStream: `reply_to` and `correlation_id`; the topic names the method, the body is its parameter, bare.
 
+It knows no errors, so they are not answered: a caller would take one for a value. Its handlers answer on any partition.
 Source: faststream/kafka/parser.py and faststream/message/utils.py (0.7).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Final
 
-from typedrpc.wire import Header
+from typedrpc.dialects.convention import Convention
 
-
-def request_headers(content_type: str) -> tuple[Header, ...]:
-    """Those of a request to a plain FastStream handler besides its reply address and correlation id."""
-    return (("content-type", content_type.encode()),) if content_type else ()
-
-
-def response_headers(correlation_id: bytes, content_type: str, metadata: Sequence[Header] = ()) -> list[Header]:
-    """Those of a reply to a plain FastStream client. FastStream knows no status: errors are never answered."""
-    return [("correlation_id", correlation_id), *request_headers(content_type), *metadata]
+FASTSTREAM: Final = Convention(
+    name="faststream",
+    reserved="",
+    correlation="correlation_id",
+    reply_topic="reply_to",
+    null=False,
+    null_request=False,
+    content_types=True,
+)
