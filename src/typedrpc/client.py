@@ -235,7 +235,8 @@ class ClientMethod:
         if error is not None:
             raise self._errors.load(*error)
         try:
-            return codec.load_reply(record.value, parse_response(record.headers).content_type)
+            content_type = parse_response(record.headers).content_type
+            return codec.load_reply(self._target.foreign.received(record.value, content_type), content_type)
         except ReplyError as error:
             text = f"{self._target.name}: the reply is not what the contract says: {error}"
             raise DataLoss(text) from None

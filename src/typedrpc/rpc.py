@@ -91,7 +91,7 @@ class Rpc:
         dialects: Iterable[Dialect],
     ) -> None:
         check_timeout(timeout)
-        self._dialects = frozenset[str](dialects)
+        self._dialects = frozenset[str](dialects) - {"typedrpc"}
         if unknown := self._dialects.difference(ALL_DIALECTS):
             raise UsageError(f"dialects={sorted(unknown)!r}: give some of {', '.join(map(repr, ALL_DIALECTS))}")
         self._broker = broker

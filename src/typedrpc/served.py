@@ -43,6 +43,7 @@ class ServedMethod:
             return self.codec.load_arguments(body or b"{}")
         if self._bare is None or self._parameter is None:
             return [], {}
+        body = CONVENTIONS[request.foreign].received(body, request.content_type)
         value = self._bare.load_argument(self.name, body, request.content_type)
         if self._parameter.kind is self._parameter.POSITIONAL_ONLY:
             return [value], {}

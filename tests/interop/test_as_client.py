@@ -64,9 +64,8 @@ async def test_of_an_unexpected_exception_only_nestjs_tells(scene: Scene) -> Non
             await crash("boom")
 
 
-async def test_null_is_a_value_where_the_framework_has_one(scene: Scene) -> None:
-    expected = "" if scene.framework == "faststream" else None
-    assert await scene.work.null("x") == expected
+async def test_a_null_reply_is_none(scene: Scene) -> None:
+    assert await scene.work.null("x") is None  # FastStream's empty body too
 
 
 async def test_nothing_is_answered_by_spring_and_smallrye_where_a_handler_returns_nothing(scene: Scene) -> None:
@@ -79,15 +78,14 @@ async def test_nothing_is_answered_by_spring_and_smallrye_where_a_handler_return
 
 
 async def test_a_null_argument_reaches_the_handler_as_far_as_its_framework_has_one(scene: Scene) -> None:
-    expected = "NULL" if scene.framework == "faststream" else ""
-    assert await scene.work.upper.with_options(timeout=SILENCE)(None) == expected
+    assert await scene.work.upper.with_options(timeout=SILENCE)(None) == ""
 
 
 async def test_a_late_reply_is_a_deadline_exceeded_and_disturbs_no_later_call(scene: Scene) -> None:
     with pytest.raises(DeadlineExceeded):
-        await scene.work.slow.with_options(timeout=1)(3)
+        await scene.work.slow.with_options(timeout=1)("3")
 
-    assert await scene.work.slow(0) == "0"
+    assert await scene.work.slow("0") == "0"
 
 
 async def test_a_thousand_calls_at_once_get_each_their_own_reply(scene: Scene) -> None:

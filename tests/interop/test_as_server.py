@@ -78,8 +78,9 @@ async def test_what_is_no_argument_is_refused(scene: Scene) -> None:
 
 
 async def test_null_and_nothing_are_answered_so_that_no_client_waits(scene: Scene) -> None:
-    assert await scene.call("null", "x") == Outcome(value=None)
-    assert await scene.call("void", "x") == Outcome(value="" if scene.framework == "faststream" else None)
+    nothing = Outcome(value="" if scene.framework == "faststream" else None)
+    assert await scene.call("null", "x") == nothing
+    assert await scene.call("void", "x") == nothing
 
 
 async def test_a_late_reply_is_a_time_out_and_disturbs_no_later_call(scene: Scene) -> None:

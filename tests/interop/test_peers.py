@@ -6,19 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, get_args
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
-from interop.peer import Framework, Outcome, Peer, client, make_topics, server
+from interop.peer import Framework, Outcome, Peer, client, server
+from interop.work import HANDLERS, SILENCE, new_topics
 from real_kafka import KAFKA
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="module")]
 
-HANDLERS = ("echo", "upper", "fail", "crash", "void", "null", "slow")
 ORDER = {"id": "a-1", "lines": [{"sku": "x", "n": 2}], "paid": True, "note": None}
-SILENCE = 4.0  # seconds; SmallRye's first reply on a topic takes up to two
 BOOM = {"status": "error", "message": "boom"}
 UNKNOWN = {"status": "error", "message": "Internal server error"}
 
@@ -37,15 +35,6 @@ class Pair:
     async def seen(self, handler: str) -> list[tuple[str | None, Any]]:
         """Key and value of each call of a handler."""
         return [(it["key"], it["value"]) for it in await self.server.seen() if it["topic"] == self.topics[handler]]
-
-
-async def new_topics(framework: Framework, *handlers: str) -> tuple[dict[str, str], str]:
-    """A topic for each handler, and one for replies; NestJS' clients want one of their own name for each."""
-    run = uuid4().hex[:10]
-    topics = {handler: f"{framework}-{handler}-{run}" for handler in handlers}
-    replies = f"{framework}-replies-{run}"
-    await make_topics(KAFKA, replies, *topics.values(), *(f"{topic}.reply" for topic in topics.values()))
-    return topics, replies
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=get_args(Framework))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from interop.peer import Framework, make_topics
 from real_kafka import KAFKA
@@ -77,8 +77,8 @@ def work(framework: Framework, topics: Mapping[str, str]) -> Any:
             return None
 
         @service.method(topic=topics["slow"])
-        async def slow(self, seconds: int) -> str:
-            await asyncio.sleep(seconds)
-            return str(seconds)
+        async def slow(self, seconds: Annotated[str, Field(pattern=r"^\d$")]) -> str:
+            await asyncio.sleep(int(seconds))
+            return seconds
 
     return Work

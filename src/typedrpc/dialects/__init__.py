@@ -27,7 +27,7 @@ def foreign_request(headers: WireHeaders, plain: Request, spoken: Set[str]) -> R
     found = dict(headers[::-1])
     marked = None if "reply_to" in found else next((c for c in _MARKED if c.claims(found)), None)
     name = marked.name if marked else plain.foreign
-    if name not in spoken and (marked or plain.reply):
+    if name not in spoken and (marked or plain.reply or not spoken):
         raise Malformed(f"a request in the dialect of {name}, which is not spoken here")
     if marked is None:
         return plain

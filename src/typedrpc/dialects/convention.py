@@ -33,11 +33,11 @@ MOST_TEXT: Final = 4096
 class Convention:
     """One dialect. Without a `reply_partition` its servers answer on any partition of the reply topic.
 
-    `reserved` begins the names of its own headers, `last` is on every reply. `null`: nothing is a null body, else an
-    empty one; `null_request` says so of a request. `refusal` writes an error from its body in protocol 1, `refused`
-    finds one in a reply: its message and, if it is told, its body in protocol 1. Without them errors are not answered.
-    `json_mark` is a header that says that the body is JSON, texts too. `told_by_partition`: other headers are another
-    dialect's as well.
+    The names of its own headers begin with `reserved`; the headers `last` are on every reply. `told_by_partition`: only
+    how a partition is written tells it from another dialect. `null`: nothing is a null body of a reply, else an empty
+    one; `null_request` says the same of a request. `content_types`: there is a header for them. `json_mark` is a header
+    which says that a body is JSON, also where it is a text. `refusal` writes the headers of an error, which it is given
+    also as the body of protocol 1; None: errors are not answered. `refused` finds such a body in a reply's headers.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Convention:
 
         Raises Malformed where a reply is wanted that cannot be sent.
         """
-        content_type = "application/json" if self.json_mark in found else ""
+        content_type = "application/json" if self.json_mark and self.json_mark in found else ""
         correlation_id = found.pop(self.correlation, None) or b""
         topic, partition = found.pop(self.reply_topic, None), found.pop(self.reply_partition, None)
         if not topic:
@@ -99,17 +99,22 @@ class Convention:
         Raises ReplyError.
         """
         body, content_type = codec.dump(value) if codec else (b"", "")
-        if self.null and (codec is None or value is None):
+        if codec is None or value is None:
             return (None if self.null_request else b""), ()
         return body, self.content_headers(content_type)
+
+    def received(self, body: bytes | None, content_type: str) -> bytes | None:
+        """A body as it came, None where it says that there is nothing."""
+        return body if self.null or body or content_type else None
 
     def reply(
         self, correlation_id: bytes, codec: BareCodec, value: object, metadata: Sequence[Header], *, json: bool
     ) -> tuple[list[Header], bytes | None]:
         """Headers and body for a handler's value; `json`: the request was JSON. Raises ReplyError and UsageError."""
         body, content_type = codec.dump(value, json=json and bool(self.json_mark))
-        headers = self.response_headers(correlation_id, content_type, metadata)
-        return headers, None if value is None and self.null else body
+        if value is None:
+            return self.response_headers(correlation_id, "", metadata), None if self.null else b""
+        return self.response_headers(correlation_id, content_type, metadata), body
 
     def content_headers(self, content_type: str) -> tuple[Header, ...]:
         """What is said of a body."""
