@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from typedrpc import Rpc, RpcError, Service, Status, UsageError, service
+from typedrpc import Call, DeadlineExceeded, NotFound, Rpc, RpcError, Service, Status, UsageError, service
 from typedrpc.codec import BareCodec
 from typedrpc.contract import service_spec
 from typedrpc.dialects import CONVENTIONS, foreign_correlation_of
@@ -245,3 +245,78 @@ def test_a_body_without_a_content_type_is_json_or_a_text_that_stands_for_the_typ
 def test_an_unknown_dialect_is_refused() -> None:
     with pytest.raises(UsageError, match=r"dialects=\['soap'\]: give some of 'typedrpc', 'faststream'"):
         Rpc.in_memory(dialects=["soap"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+
+# A client and a server of ours that meet in another framework's dialect.
+
+
+class Missing(RpcError, code=Status.NOT_FOUND):
+    id: int
+
+
+def meeting(dialect: Any) -> Any:
+    class Met(Service, service="met", dialect=dialect):
+        def __init__(self) -> None:
+            self.events: list[str] = []
+
+        @service.method(topic="upper")
+        async def upper(self, ctx: Call, text: str) -> str:
+            ctx.reply_metadata.update(ctx.metadata)
+            return text.upper()
+
+        @service.method(topic="find", raises=[Missing])
+        async def find(self, id: int) -> dict[str, int] | None:
+            if id < 0:
+                raise Missing("no such thing", id=id)
+            return {"id": id} if id else None
+
+        @service.method(topic="nothing")
+        async def nothing(self) -> None: ...
+
+        @service.method(topic="event", oneway=True)
+        async def event(self, text: str) -> None:
+            self.events.append(text)
+
+    return Met
+
+
+@pytest.mark.parametrize("dialect", sorted(CONVENTIONS))
+async def test_a_client_and_a_server_of_ours_meet_in_every_dialect(dialect: str) -> None:
+    met = meeting(dialect)
+    served = met()
+    rpc = Rpc.in_memory(timeout=5)
+    rpc.serve(served)
+    async with rpc:
+        client = rpc.client(met)
+        assert await client.upper("grüße") == "GRÜSSE"
+        assert await client.find(7) == {"id": 7}
+        assert await client.find(0) is None
+        assert await client.nothing() is None
+        await client.event("once")
+        if dialect == "faststream":
+            with pytest.raises(DeadlineExceeded):
+                await client.find.with_options(timeout=0.2)(-1)
+        else:
+            with pytest.raises(Missing if dialect == "nestjs" else NotFound, match="no such thing"):
+                await client.find(-1)
+    assert served.events == ["once"]
+
+
+@pytest.mark.parametrize("dialect", sorted(CONVENTIONS))
+async def test_metadata_travels_both_ways_without_the_headers_of_the_dialect(dialect: str) -> None:
+    met = meeting(dialect)
+    rpc = Rpc.in_memory(timeout=5)
+    rpc.serve(met())
+    async with rpc:
+        reply = await rpc.client(met).upper.with_options(metadata={"tenant": "a"}).with_reply("hi")
+    assert reply.metadata == {"tenant": "a"}
+
+
+async def test_a_client_refuses_metadata_that_is_a_header_of_its_dialect() -> None:
+    met = meeting("spring")
+    rpc = Rpc.in_memory(timeout=5)
+    rpc.serve(met())
+    async with rpc:
+        with pytest.raises(UsageError, match="reserves this name"):
+            await rpc.client(met).upper.with_options(metadata={"kafka_replyTopic": "x"})("hi")
+        assert rpc.pending_calls == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import pytest
 import pytest_asyncio
@@ -14,7 +14,7 @@ from faststream.kafka import KafkaBroker
 from interop.peer import Framework, Peer, server
 from interop.work import HANDLERS, ORDER, ORDER_CLASS, SILENCE, new_topics, work
 from real_kafka import FEW, KAFKA
-from typedrpc import DeadlineExceeded, Rpc, UnknownError
+from typedrpc import DeadlineExceeded, Rpc, Service, UnknownError, service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -125,3 +125,38 @@ async def test_an_object_is_answered_as_the_model_of_the_contract(framework: Fra
         if json == "typed":
             echo = echo.with_options(metadata={"__TypeId__": ORDER_CLASS})
         assert await echo(ORDER) == ORDER
+
+
+@pytest.mark.parametrize(
+    ("framework", "handler"), [("spring", "void"), ("nestjs", "event"), ("smallrye", "void"), ("faststream", "void")]
+)
+async def test_a_oneway_call_is_an_event_there(framework: Framework, handler: str) -> None:
+    topics, _ = await new_topics(framework, handler)
+
+    class Events(Service, Protocol, dialect=framework):
+        @service.method(topic=topics[handler], oneway=True)
+        async def tell(self, text: str) -> None: ...
+
+    async with (
+        server(framework, KAFKA, topics) as serving,
+        Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW) as rpc,
+        asyncio.timeout(30),
+    ):
+        await rpc.client(Events).tell("told")
+        while not (seen := await serving.seen()):  # noqa: ASYNC110  # nothing tells
+            await asyncio.sleep(0.05)
+        assert [it["value"] for it in seen] == ["told"]
+
+
+async def test_of_a_stream_of_nestjs_the_first_value_counts() -> None:
+    topics, _ = await new_topics("nestjs", "stream")
+
+    class Streams(Service, Protocol, dialect="nestjs"):
+        @service.method(topic=topics["stream"])
+        async def stream(self, text: str) -> str: ...
+
+    async with (
+        server("nestjs", KAFKA, topics),
+        Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=20) as rpc,
+    ):
+        assert await rpc.client(Streams).stream("abc") == "a"

@@ -142,3 +142,26 @@ async def test_an_object_is_validated_and_answered(framework: Framework, json: o
         client(framework, KAFKA, reply_topic=replies, topics=[*topics.values()], **options) as calling,
     ):
         assert await calling.call(topics["echo"], ORDER.model_dump()) == Outcome(value=ORDER.model_dump())
+
+
+@pytest.mark.parametrize("framework", ["spring", "smallrye"])
+async def test_without_a_checker_our_error_is_a_null(framework: Framework) -> None:
+    topics, replies = await new_topics(framework, *HANDLERS)
+    rpc = Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW)
+    rpc.serve(work(framework, topics)())
+    async with rpc, client(framework, KAFKA, reply_topic=replies, error_checker=False) as calling:
+        assert await calling.call(topics["fail"], "boom") == Outcome(value=None)
+
+
+async def test_two_clients_of_nestjs_share_a_group_and_each_gets_its_own_replies() -> None:
+    topics, _ = await new_topics("nestjs", *HANDLERS)
+    rpc = Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW)
+    rpc.serve(work("nestjs", topics)())
+    async with (
+        rpc,
+        client("nestjs", KAFKA, topics=[topics["upper"]], group="both") as one,
+        client("nestjs", KAFKA, topics=[topics["upper"]], group="both") as other,
+    ):
+        for n in range(5):
+            assert await one.call(topics["upper"], f"one {n}") == Outcome(value=f"ONE {n}")
+            assert await other.call(topics["upper"], f"other {n}") == Outcome(value=f"OTHER {n}")
