@@ -25,7 +25,7 @@ async def test_no_record_at_random_breaks_or_stalls_a_service_or_a_client_on_kaf
 
 def assert_every_cause_was_met(report: Report) -> None:
     """Else the records, or the counts, are not what they were made to be."""
-    assert len(report.thrown) == 11
+    assert len(report.thrown) == 12
     assert sum(count for what, count in report.logged.items() if "a handler's own" not in what) < 50, report.logged
     assert {"OK", "INVALID_ARGUMENT", "INTERNAL", "UNIMPLEMENTED"} <= report.answered.keys()
     assert len(report.forged) > 1

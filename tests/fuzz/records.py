@@ -62,6 +62,7 @@ class Records:
             self._strange_timeout: 5,
             self._any_headers: 5,
             self._plain: 5,
+            self._foreign: 8,
             self._repeat: 5,
             self._reply: 14,
             self._cancel: 10,
@@ -174,6 +175,22 @@ class Records:
         made = self._at_service("plain request", [*headers, ("content-type", content)], self._body())
         topic = self._random.choice((self._place.bare, self._place.service))
         return made._replace(topic=topic, body=self._order() if self._random.random() < 0.3 else made.body)
+
+    def _foreign(self) -> Thrown:
+        """A request in the dialect of another framework, or in several at once."""
+        random = self._random
+        to = random.choice((self._place.answers, *self._place.forbidden, *self._place.unknown)).encode()
+        partition = random.choice((b"0", b"\x00" * 4, b"\xff" * 4, b"\x7f" + b"\xff" * 3, b"9" * 10, b"", None))
+        id_ = random.choice((random.randbytes(16), b"text", b"", None, b"x" * 600))
+        headers: Headers = [
+            *((name, id_) for name in ("kafka_correlationId", "REPLY_CORRELATION_ID")),
+            *((name, to) for name in ("kafka_replyTopic", "REPLY_TOPIC")),
+            *((name, partition) for name in ("kafka_replyPartition", "REPLY_PARTITION")),
+            *self._some_headers(2),
+        ]
+        kept = [header for header in headers if random.random() < 0.7]
+        made = self._at_service("request of another framework", kept, self._body())
+        return made._replace(topic=self._place.bare)
 
     def _repeat(self) -> Thrown:
         return self._random.choice(self._valid)._replace(kind="repeat") if self._valid else self._request()

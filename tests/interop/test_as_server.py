@@ -103,8 +103,18 @@ async def test_a_request_without_reply_reaches_the_handler(scene: Scene) -> None
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("options", [{"correlation": "text"}, {"correlation": "binary"}, {"reply_partition": 2}])
-@pytest.mark.parametrize("framework", ["spring", "smallrye"])
+@pytest.mark.parametrize(
+    ("framework", "options"),
+    [
+        ("spring", {"correlation": "text"}),
+        ("spring", {"correlation": "binary"}),
+        ("spring", {"reply_partition": 2}),
+        ("smallrye", {"correlation": "text"}),
+        ("smallrye", {"correlation": "binary"}),
+        ("smallrye", {"reply_partition": 2}),
+        ("faststream", {}),
+    ],
+)
 async def test_two_clients_with_their_own_correlation_ids_and_partitions_share_a_reply_topic(
     framework: Framework, options: dict[str, Any]
 ) -> None:
