@@ -37,6 +37,9 @@ def plot(tables: Sequence[Table], folder: Path) -> None:
         return
     matplotlib: Any = importlib.import_module("matplotlib")
     matplotlib.use("Agg")
+    matplotlib.rcParams.update(
+        {"svg.fonttype": "none", "svg.hashsalt": "scale"}
+    )  # two runs differ by their figures only
     pyplot: Any = importlib.import_module("matplotlib.pyplot")
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
@@ -48,7 +51,7 @@ def plot(tables: Sequence[Table], folder: Path) -> None:
         axes.set(xlabel=table.axes[0], ylabel=table.axes[1], title=table.title)
         axes.set_ylim(bottom=0)
         axes.legend()
-        figure.savefig(folder / f"{table.name}.svg", bbox_inches="tight")
+        figure.savefig(folder / f"{table.name}.svg", bbox_inches="tight", metadata={"Date": None})
         pyplot.close(figure)
 
 
