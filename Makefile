@@ -8,11 +8,18 @@ WORKERS ?= 2
 demo: .venv/core
 	@$(BIN)/python examples/quickstart.py
 
-## test: everything, on a throw-away Kafka (Java and Maven, or Docker); without these the Kafka tests are skipped, loudly
+has = $(shell command -v $(1) 2>/dev/null)
+HAS_JAVA := $(and $(call has,java),$(call has,mvn))
+HAS_NODE := $(and $(call has,node),$(call has,npm))
+
+## test: everything, on a throw-away Kafka (Java and Maven, or Docker), and with other frameworks (Java, Maven, Node.js, npm);
+## tests that lack these are skipped, loudly
 test: .venv/dev
 	@if [ -n "$$TYPEDRPC_KAFKA" ] || $(PYTHON) scripts/kafka.py check; then \
 	  $(PYTHON) scripts/kafka.py run -- $(BIN)/python -m pytest -n $(WORKERS); \
 	else $(BIN)/python -m pytest -n $(WORKERS); fi
+	@$(if $(and $(HAS_JAVA),$(HAS_NODE)),$(MAKE) --no-print-directory interop,echo \
+	  "NO OTHER FRAMEWORKS: every test with Spring, NestJS and SmallRye was SKIPPED (needs Java, Maven, Node.js and npm)")
 
 ## interop: the tests with Spring, NestJS, SmallRye and FastStream as peers; needs Java, Maven, Node.js and npm
 interop: .venv/dev interop-peers
@@ -50,9 +57,7 @@ docs: .venv/dev
 	$(BIN)/mkdocs build --strict
 
 ## bench: typedrpc beside its peers, in one run of about 25 minutes; tables and plots in bench-results/
-has = $(shell command -v $(1) 2>/dev/null)
-BENCH_PEERS := $(if $(and $(call has,java),$(call has,mvn)),$(PEERS)/spring/target/built)
-BENCH_PEERS += $(if $(and $(call has,node),$(call has,npm)),$(PEERS)/nestjs/build/built)
+BENCH_PEERS := $(if $(HAS_JAVA),$(PEERS)/spring/target/built) $(if $(HAS_NODE),$(PEERS)/nestjs/build/built)
 bench: .venv/dev $(BENCH_PEERS)
 	$(PYTHON) scripts/kafka.py run --jit -- $(BIN)/python -m benchmarks
 
