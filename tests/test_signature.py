@@ -105,7 +105,7 @@ def test_a_method_that_cannot_be_called_from_elsewhere_is_refused(
         pytest.param("topic='t' * 250", "ttt", "Kafka allows no", id="a topic that is too long"),
         pytest.param("dialect='grpc'", "'grpc'", "'typedrpc', 'faststream'", id="no dialect"),
         pytest.param("delivery='exactly_once'", "'exactly_once'", "'at_least_once', 'at_most_once'", id="no delivery"),
-        pytest.param("delivery='at_most_once', dialect='faststream'", "one parameter", "plain FastStream", id="two parameters in one plain body"),
+        pytest.param("delivery='at_most_once', dialect='faststream'", "one parameter", "faststream body", id="two parameters in one plain body"),
     ],
 )  # fmt: skip
 def test_options_that_mean_nothing_are_refused(options: str, named: str, remedy: str, postponed: bool) -> None:
