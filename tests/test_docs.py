@@ -20,6 +20,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import io
+import json
 import os
 import re
 import shlex
@@ -269,3 +270,13 @@ def test_every_test_that_a_page_names_exists(page: Path) -> None:
     for path, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text()):
         assert (ROOT / path).is_file(), path
         assert not name or re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), name
+
+
+def test_the_table_of_other_frameworks_names_the_versions_that_the_peers_are_built_with() -> None:
+    peers, page = ROOT / "tests/interop/peers", (ROOT / "docs/interop.md").read_text()
+    poms = {each: (peers / each / "pom.xml").read_text() for each in ("spring", "smallrye")}
+    modules: dict[str, str] = json.loads((peers / "nestjs/package.json").read_text())["dependencies"]
+    spring = re.findall(r"<spring-kafka.version>(.+?)<", poms["spring"])
+    smallrye = re.findall(r"<smallrye.version>(.+?)<", poms["smallrye"])
+    nestjs, kafkajs = modules["@nestjs/microservices"], modules["kafkajs"]
+    assert f"| Spring Kafka {spring[0]} | NestJS {nestjs}, kafkajs {kafkajs} | SmallRye {smallrye[0]} |" in page

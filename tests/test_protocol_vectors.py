@@ -4,6 +4,9 @@ Header values and bodies are hex, null where Kafka has a null.
 
 - `requests`: headers → the frame; `refused_requests`: headers → the status, and whether it is answered.
 - `replies`: a frame ⇄ headers; `lenient_replies`: headers that a client must take too. `cancels`: the headers of one.
+- `argument_bodies`: the arguments of a method of `id`, an integer, `deep`, a truth value, false by default, and `data`,
+  bytes (here as hex), empty by default ⇄ a request's body; `lenient_argument_bodies`: bodies that a server must take too.
+- `reply_bodies`: a value, text or null ⇄ a reply's body.
 - `error_bodies`: an error ⇄ its body; the method declares `UserNotFound`, NOT_FOUND with the field `id`, an integer.
   `lenient_error_bodies`: bodies that a client must take too.
 """
@@ -11,6 +14,7 @@ Header values and bodies are hex, null where Kafka has a null.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from typing import Any
 import pytest
 
 from typedrpc import RpcError, Status
+from typedrpc.codec import MethodCodec
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.request_parser import RequestParser
 from typedrpc.wire import (
@@ -43,6 +48,16 @@ class UserNotFound(RpcError, code=Status.NOT_FOUND):
 
 
 ERRORS = ErrorCodec([UserNotFound], {})
+
+
+def get(id: int, deep: bool = False, data: bytes = b"") -> str | None: ...  # type: ignore[empty-body]
+
+
+METHOD = MethodCodec("get", inspect.signature(get, eval_str=True))
+
+
+def arguments_of(case: dict[str, Any]) -> dict[str, Any]:
+    return {**case["arguments"], "data": bytes.fromhex(case["arguments"]["data"])}
 
 
 def cases(*kinds: str) -> pytest.MarkDecorator:
@@ -116,3 +131,20 @@ def test_the_body_of_an_error_is_read_so(case: dict[str, Any]) -> None:
 def test_the_body_of_an_error_is_written_so(case: dict[str, Any]) -> None:
     status, body = Status(case["status"]), unhex(case["body"])
     assert ERRORS.dump(ERRORS.load(status, body)) == (status, body)
+
+
+@cases("argument_bodies", "lenient_argument_bodies")
+def test_the_body_of_a_request_is_read_so(case: dict[str, Any]) -> None:
+    assert METHOD.load_arguments(bytes.fromhex(case["body"])) == ([], arguments_of(case))
+
+
+@cases("argument_bodies")
+def test_the_body_of_a_request_is_written_so(case: dict[str, Any]) -> None:
+    assert METHOD.dump_arguments((), arguments_of(case)) == bytes.fromhex(case["body"])
+
+
+@cases("reply_bodies")
+def test_the_body_of_a_reply_is_written_and_read_so(case: dict[str, Any]) -> None:
+    body = bytes.fromhex(case["body"])
+    assert METHOD.dump_reply(case["value"]) == body
+    assert METHOD.load_reply(body) == case["value"]
