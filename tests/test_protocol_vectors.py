@@ -50,7 +50,7 @@ class UserNotFound(RpcError, code=Status.NOT_FOUND):
 ERRORS = ErrorCodec([UserNotFound], {})
 
 
-def get(id: int, deep: bool = False, data: bytes = b"") -> str | None: ...  # type: ignore[empty-body]
+def get(id: int, deep: bool = False, data: bytes = b"") -> str | None: ...
 
 
 METHOD = MethodCodec("get", inspect.signature(get, eval_str=True))
