@@ -11,12 +11,12 @@ import asyncio
 import json
 import os
 import time
-from pathlib import Path
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
 from faststream.kafka import KafkaBroker
 
+from benchmarks.memory import memory
 from typedrpc import Rpc, Service, Topics, service
 from typedrpc.transport.kafka import KafkaTransport, connection_of
 from typedrpc.wire import method_headers, reply_headers
@@ -48,12 +48,6 @@ async def fill(name: str, records: int) -> None:
     await producer.stop()
 
 
-def memory(of: str) -> float:
-    """This process's, in MiB: VmRSS now, or VmHWM at its peak. getrusage's peak counts the parent's before exec too."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(of))
-
-
 async def work_through(name: str, records: int) -> dict[str, float]:
     ran = 0
 
@@ -66,7 +60,7 @@ async def work_through(name: str, records: int) -> dict[str, float]:
 
     rpc = Rpc(KafkaBroker(KAFKA, logger=None), timeout=120)
     async with rpc:
-        before = memory("VmRSS")
+        before = memory("VmRSS") / 2**20
         rpc.serve(Work())
         started = time.perf_counter()
         await rpc.ready()
@@ -81,7 +75,7 @@ async def work_through(name: str, records: int) -> dict[str, float]:
         "handlers run": ran,
         "expired requests skipped": expired,
         "RSS before, MiB": before,
-        "RSS peak, MiB": memory("VmHWM"),
+        "RSS peak, MiB": memory("VmHWM") / 2**20,
     }
 
 

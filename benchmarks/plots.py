@@ -11,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from benchmarks.report import OPEN, Row, select, speed
+from benchmarks.scale.report import Table
 
 # The text stays text, and two runs' files differ in their figures only.
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "benchmarks", "font.size": 9})
@@ -53,3 +54,19 @@ def _panel(panel: Any, rows: Sequence[Row], of: Callable[[Row], float]) -> None:
         style = {"linewidth": 2.5 if ours else 1, "marker": "o" if ours else ".", "capsize": 3}
         panel.errorbar(there, middles, yerr=(below, above), label=contender, **style)
     panel.set_xticks(range(len(levels)), ["at the rate" if level == OPEN else f"{level:,}" for level in levels])
+
+
+def plot_curves(tables: Sequence[Table], folder: Path) -> None:
+    """One picture for each table that has curves."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        if not table.curves:
+            continue
+        figure: Any = Figure(figsize=(6, 4))
+        axes = figure.subplots()
+        for name, points in table.curves.items():
+            axes.plot(*zip(*points, strict=True), marker="o", label=name)
+        axes.set(xlabel=table.axes[0], ylabel=table.axes[1], title=table.title)
+        axes.set_ylim(bottom=0)
+        axes.legend()
+        figure.savefig(folder / f"{table.name}.svg", bbox_inches="tight", metadata={"Date": None})

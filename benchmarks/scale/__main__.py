@@ -10,10 +10,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.plots import plot_curves
 from benchmarks.scale.bodies import bodies
 from benchmarks.scale.costs import idle, memory, start
 from benchmarks.scale.curves import clients, growth
-from benchmarks.scale.report import Table, plot
+from benchmarks.scale.report import Table
 
 MEASUREMENTS: dict[str, Callable[[], list[Table]]] = {
     "growth": growth,
@@ -28,7 +29,7 @@ MEASUREMENTS: dict[str, Callable[[], list[Table]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", choices=[*MEASUREMENTS, "all"], default="all")
-    parser.add_argument("--out", type=Path, help="a folder for plots of the curves; needs matplotlib")
+    parser.add_argument("--out", type=Path, help="a folder for plots of the curves")
     arguments = parser.parse_args()
     if not os.environ.get("TYPEDRPC_KAFKA"):
         parser.error("TYPEDRPC_KAFKA is not set; run it by `scripts/kafka.py run --`")
@@ -39,7 +40,7 @@ def main() -> None:
                 print(table.markdown(), flush=True)
                 tables.append(table)
     if arguments.out is not None:
-        plot(tables, arguments.out)
+        plot_curves(tables, arguments.out)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.scale.children import Process, fresh, processes
 from benchmarks.scale.report import Table
+from benchmarks.scale.work import LARGE
 
 _AT_ONCE = 200  # over max_in_flight_bytes (81 of 800 KiB): the limits choose how many are under way
 
@@ -25,7 +26,7 @@ class Beside:
 
     def row(self, name: str) -> list[str]:
         p99 = self.small[len(self.small) * 99 // 100]
-        speed = f"{self.large:,.0f}", f"{self.large * 0.78125:,.0f}"
+        speed = f"{self.large:,.0f}", f"{self.large * LARGE / 2**20:,.0f}"
         return [name, *speed, f"{self.p50:.1f}", f"{p99:.1f}", f"{self.small[-1]:.1f}"]
 
 

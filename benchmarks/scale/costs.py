@@ -43,7 +43,7 @@ def start(rounds: int = 5) -> list[Table]:
 
 
 def memory() -> list[Table]:
-    """A server whose handlers wait, and a client with so many calls to them, twice."""
+    """A server whose handlers wait, and a client with so many calls to them, three times."""
     services = [fresh("memory")]
     limits = {"max_in_flight": 2 * _PENDING, "max_concurrency": 2 * _PENDING}
     rows: list[list[str]] = []

@@ -5,30 +5,25 @@ Each order gets one line in answer. CPU is in seconds, memory and traffic in byt
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import socket
+import sys
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
 
-STARTED = time.perf_counter()
+import uvloop
+from faststream.kafka import KafkaBroker
 
-import asyncio  # noqa: E402  # after the clock: imports are a part of what a start takes
-import ctypes  # noqa: E402
-import gc  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import resource  # noqa: E402
-import socket  # noqa: E402
-import sys  # noqa: E402
-from collections.abc import Awaitable, Callable  # noqa: E402
-from contextlib import suppress  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from benchmarks.memory import memory
+from benchmarks.scale.work import Load, Work, named
+from typedrpc import Limits, Rpc, Topics
 
-import uvloop  # noqa: E402
-from faststream.kafka import KafkaBroker  # noqa: E402
-
-from benchmarks.scale.work import Load, Work, named  # noqa: E402
-from typedrpc import Limits, Rpc, Topics  # noqa: E402
-
-IMPORTED = time.perf_counter()
 _BYTES_RECEIVED = slice(128, 136)  # tcpi_bytes_received in Linux' struct tcp_info
 
 
@@ -44,14 +39,10 @@ def received() -> int:
     return total
 
 
-def rss() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
 def look(rpc: Rpc) -> dict[str, float]:
     calls = rpc._calls  # pyright: ignore[reportPrivateUsage]  # nothing public counts what other processes were sent
     foreign = calls.dispatcher.foreign if calls is not None else 0
-    return {"cpu": time.process_time(), "rss": rss(), "received": received(), "foreign": foreign}
+    return {"cpu": time.process_time(), "rss": memory("VmRSS"), "received": received(), "foreign": foreign}
 
 
 def _say(what: object) -> None:
@@ -96,7 +87,7 @@ async def server(settings: dict[str, Any]) -> None:
         return order
 
     async with rpc:
-        _say({"imports": IMPORTED - STARTED, "ready": time.perf_counter() - begun})
+        _say({"ready": time.perf_counter() - begun})
         await _obey(rpc, hold_or_release)
 
 
@@ -105,9 +96,8 @@ async def client(settings: dict[str, Any]) -> None:
     async with rpc:
         ready = time.perf_counter() - begun
         load = Load(rpc, rpc.client(named(settings["services"][0])))
-        if settings.get("first_call", True):
-            await load.echo()
-        _say({"imports": IMPORTED - STARTED, "ready": ready, "first": time.perf_counter() - begun})
+        await load.echo()
+        _say({"ready": ready, "first": time.perf_counter() - begun})
         await _obey(rpc, load.do)
 
 

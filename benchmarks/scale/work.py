@@ -8,18 +8,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from pydantic import BaseModel
-
+from benchmarks.work import SMALL, Small
 from typedrpc import Rpc, Service, service
 
 LARGE = 800 * 1024
 _TICK = 0.005  # seconds between two looks at what is due at a fixed rate
 _SMALL_RATE = 50.0  # calls a second beside the large ones
-
-
-class Message(BaseModel):
-    name: str
-    n: int
 
 
 class Work(Service):
@@ -30,7 +24,7 @@ class Work(Service):
         self.holding = 0
 
     @service.method
-    async def echo(self, msg: Message) -> Message:
+    async def echo(self, msg: Small) -> Small:
         return msg
 
     @service.method
@@ -66,12 +60,11 @@ class Load:
     def __init__(self, rpc: Rpc, work: Work) -> None:
         self._rpc = rpc
         self._work = work
-        self._message = Message(name="abc", n=5)
         self._pending: list[asyncio.Task[None]] = []
         self._bare: list[asyncio.Future[None]] = []
 
     async def echo(self) -> None:
-        await self._work.echo(self._message)
+        await self._work.echo(SMALL)
 
     async def do(self, order: dict[str, Any]) -> dict[str, Any]:
         match order["do"]:

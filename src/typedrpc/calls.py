@@ -42,6 +42,11 @@ class Target:
     headers: tuple[Header, ...]
     once: bool = False
 
+    @property
+    def answered_anywhere(self) -> bool:
+        """Whether its server answers on any partition: then on a topic of which this process reads them all."""
+        return self.foreign is not None and not self.foreign.reply_partition
+
 
 class Calls:
     """All calls of one `Rpc`. Made, started and stopped in one event loop."""
@@ -171,11 +176,13 @@ class Calls:
             route = await self._prepare(target, size, deadline)
             try:
                 written: asyncio.Future[None] = self.loop.create_future()
-                headers = [("correlation_id", self.dispatcher.new_id()), *target.headers, *metadata]
+                correlation_id, headers = self.dispatcher.new_id(), [*target.headers, *metadata]
                 if target.foreign is not None:
-                    headers = target.foreign.request_headers(headers[0][1], None, headers[1:])
-                elif expires:
-                    headers.append(_timeout_header(deadline - self.loop.time()))
+                    headers = target.foreign.request_headers(correlation_id, None, headers)
+                else:
+                    headers = [("correlation_id", correlation_id), *headers]
+                    if expires:
+                        headers.append(_timeout_header(deadline - self.loop.time()))
                 partition = self._partition(route, key)
                 self._transport.send(target.topic, partition, key, body, headers, _written, written, durable=True)
                 async with asyncio.timeout_at(deadline):
@@ -200,9 +207,10 @@ class Calls:
             headers = [("correlation_id", pending.correlation_id), *self._typed_reply, *target.headers, *metadata]
             headers.append(_timeout_header(pending.deadline - self.loop.time()))
         else:
-            reply = Address(pending.correlation_id, self._topics.replies, self._reply_partition)
-            if not target.foreign.reply_partition:
+            if target.answered_anywhere:
                 reply = Address(pending.correlation_id, self._topics.plain_replies, None)
+            else:
+                reply = Address(pending.correlation_id, self._topics.replies, self._reply_partition)
             headers = target.foreign.request_headers(pending.correlation_id, reply, [*target.headers, *metadata])
         token = (pending, target)
         self._transport.send(target.topic, partition, key, body, headers, self._sent, token, durable=target.once)
@@ -265,7 +273,7 @@ class Calls:
             if self._stopped:
                 raise _stopped()
             route = await self._routes.open(target.topic)
-            if target.foreign is not None and not target.foreign.reply_partition:
+            if target.answered_anywhere:
                 await self._inbox.open_plain()
         except TransportError as error:
             raise _failed(target, error) from error
@@ -277,7 +285,7 @@ class Calls:
             and not self._stopped
             and size <= self._limits.max_body
             and self._in_flight.has_room(size)
-            and (target.foreign is None or bool(target.foreign.reply_partition) or self._inbox.plain_open)
+            and (target.foreign is None or not target.answered_anywhere or self._inbox.plain_open)
         )
 
     def _replies_open(self, partition: int) -> None:

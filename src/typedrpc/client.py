@@ -226,8 +226,7 @@ class ClientMethod:
         try:
             return self._codec.load_reply(body or b"")
         except ReplyError as error:
-            text = f"{self._target.name}: the reply is not what the contract says: {error}"
-            raise DataLoss(text) from None
+            raise self._data_loss(error) from None
 
     def _foreign_value(self, record: Record, codec: BareCodec) -> Any:
         assert self._target.foreign is not None
@@ -237,9 +236,11 @@ class ClientMethod:
         try:
             content_type = parse_response(record.headers).content_type
             return codec.load_reply(self._target.foreign.received(record.value, content_type), content_type)
-        except ReplyError as error:
-            text = f"{self._target.name}: the reply is not what the contract says: {error}"
-            raise DataLoss(text) from None
+        except ReplyError as failure:
+            raise self._data_loss(failure) from None
+
+    def _data_loss(self, error: ReplyError) -> DataLoss:
+        return DataLoss(f"{self._target.name}: the reply is not what the contract says: {error}")
 
 
 async def request(

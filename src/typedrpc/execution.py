@@ -33,7 +33,8 @@ _HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 _EagerTask: Any = asyncio.Task  # its eager_start is unknown to the oldest Python's type stubs
 _CANCEL_WAIT = 5.0  # seconds that cancelled handlers get to end
 _NEAR = 0.05  # seconds by which another server may end a handler's own call before the handler's deadline
-_NEVER = float("inf")
+NEVER = float("inf")
+"""The deadline of a request that has none."""
 _GRACE = 1.0  # seconds that a cancelled handler gets to end before its caller is answered without it
 
 
@@ -85,7 +86,7 @@ class Job:
         self.call: Call = Call(
             method.name,
             request.metadata,
-            None if deadline == _NEVER else deadline,
+            None if deadline == NEVER else deadline,
             request.correlation_id.decode("utf-8", "replace"),
         )
 
@@ -222,7 +223,7 @@ class Execution:
             self._changed.set()
 
     def _expire(self, key: int, job: Job) -> None:
-        job.deadline = _NEVER  # once
+        job.deadline = NEVER  # once
         self._cancel(job, "deadline")
 
     def _cancel(self, job: Job, ended_by: Literal["caller", "deadline", "stop"]) -> None:

@@ -33,9 +33,9 @@ class ServedMethod:
         self.declared: tuple[type[RpcError], ...] = spec.raises
         parameters = list(signature.parameters.values())
         self._parameter = parameters[0] if len(parameters) == 1 else None
-        self.takes_plain: bool = len(parameters) <= 1
+        self.takes_foreign: bool = len(parameters) <= 1
         self._bare = BareCodec(self._parameter.annotation) if self._parameter else None
-        self._bare_reply = BareCodec(signature.return_annotation) if self.takes_plain else None
+        self._bare_reply = BareCodec(signature.return_annotation) if self.takes_foreign else None
 
     def load(self, request: Request, body: bytes | None) -> tuple[list[Any], dict[str, Any]]:
         """The arguments; raises InvalidArgument."""
@@ -99,12 +99,12 @@ class Served:
         self.at_most_once: set[str] = {
             spec.topic_of(m) for m in spec.methods.values() if spec.delivery_of(m) == "at_most_once"
         }
-        self._plain = _plain_methods(spec, self._methods)
+        self._foreign = _foreign_methods(spec, self._methods)
 
     def find(self, request: Request, topic: str) -> ServedMethod | None:
         """The request's method; None where it is for another service that may share the topic. Raises Malformed."""
         if request.foreign:
-            method = self._plain.get(topic)
+            method = self._foreign.get(topic)
             if method is None:
                 raise Malformed("a request without rpc-protocol, on a topic that names no method of one parameter")
             return method
@@ -129,16 +129,16 @@ class Served:
         return Malformed(text, request.reply, Status.RESOURCE_EXHAUSTED, foreign=request.foreign)
 
 
-def _plain_methods(spec: ServiceSpec, methods: dict[str, ServedMethod]) -> dict[str, ServedMethod]:
+def _foreign_methods(spec: ServiceSpec, methods: dict[str, ServedMethod]) -> dict[str, ServedMethod]:
     """For each topic the method that a request of another framework means: the one declared so, else the only one."""
-    plain: dict[str, ServedMethod] = {}
+    foreign: dict[str, ServedMethod] = {}
     for topic in {spec.topic_of(m) for m in spec.methods.values()}:
         there = [m for m in spec.methods.values() if spec.topic_of(m) == topic]
         declared = [m for m in there if spec.dialect_of(m) != "typedrpc"]
         (chosen, *others) = declared or there
-        if not others and methods[chosen.name].takes_plain:
-            plain[topic] = methods[chosen.name]
-    return plain
+        if not others and methods[chosen.name].takes_foreign:
+            foreign[topic] = methods[chosen.name]
+    return foreign
 
 
 def _error(correlation_id: bytes, error: RpcError, foreign: str = "") -> tuple[list[Header], bytes | None]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typedrpc.broker_clock import BrokerClock
 from typedrpc.cancels import Cancelled
 from typedrpc.config import Limits
-from typedrpc.execution import Execution, Job
+from typedrpc.execution import NEVER, Execution, Job
 from typedrpc.offsets import Offsets
 from typedrpc.repeats import Answered, Repeats, reply_of, request_key
 from typedrpc.request_parser import RequestParser
@@ -27,7 +27,6 @@ _PAUSE = 0.5  # seconds before the group is joined again
 _LONGEST_PAUSE = 5.0
 _TELL_EVERY = 10.0  # seconds between two reports of replies that could not be written
 _MOST_JOINED = 1000  # repeats of one running request that are answered with it; anybody may send more
-_NEVER = float("inf")
 _LATE_MS = 1000.0  # an expired request is answered so long after its deadline; later the caller has long given up
 
 Token = tuple[Offsets, int]
@@ -231,7 +230,7 @@ class Server:
             size = len(record.value or b"")
             if size > self._limits.max_body:
                 raise self._served.too_large(size, self._limits.max_body, request)
-            deadline = _NEVER if left is None else now + left / 1000
+            deadline = NEVER if left is None else now + left / 1000
             queue_ms = 0 if queued is None or queued < 0 else int(queued + 0.5)
             job = Job(method, request, now, deadline, queue_ms, size, key, token)
             self._execution.start(job, record.value)

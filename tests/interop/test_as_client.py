@@ -12,7 +12,7 @@ import pytest_asyncio
 from faststream.kafka import KafkaBroker
 
 from interop.peer import Framework, Peer, server
-from interop.work import HANDLERS, ORDER, ORDER_CLASS, SILENCE, new_topics, work
+from interop.work import HANDLERS, OBJECTS, ORDER, ORDER_CLASS, SILENCE, new_topics, work
 from real_kafka import FEW, KAFKA
 from typedrpc import DeadlineExceeded, Rpc, Service, UnknownError, service
 
@@ -103,26 +103,17 @@ async def test_two_clients_share_a_reply_topic(scene: Scene) -> None:
             assert await other.upper(f"other {n}") == f"OTHER {n}"
 
 
-@pytest.mark.parametrize(
-    ("framework", "json"),
-    [
-        ("spring", "typed"),
-        ("spring", "untyped"),
-        ("spring", "converter"),
-        ("nestjs", None),
-        ("smallrye", True),
-        ("faststream", None),
-    ],
-)
-async def test_an_object_is_answered_as_the_model_of_the_contract(framework: Framework, json: object) -> None:
+@pytest.mark.parametrize(("framework", "options"), OBJECTS)
+async def test_an_object_is_answered_as_the_model_of_the_contract(
+    framework: Framework, options: dict[str, Any]
+) -> None:
     topics, _ = await new_topics(framework, *HANDLERS)
-    options = {} if json is None else {"json": json}
     async with (
         server(framework, KAFKA, {"echo": topics["echo"]}, **options),
         Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=20) as rpc,
     ):
         echo = rpc.client(work(framework, topics)).echo
-        if json == "typed":
+        if options.get("json") == "typed":
             echo = echo.with_options(metadata={"__TypeId__": ORDER_CLASS})
         assert await echo(ORDER) == ORDER
 

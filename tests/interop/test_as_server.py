@@ -12,7 +12,7 @@ import pytest_asyncio
 from faststream.kafka import KafkaBroker
 
 from interop.peer import Framework, Outcome, Peer, client
-from interop.work import HANDLERS, ORDER, SILENCE, new_topics, work
+from interop.work import HANDLERS, OBJECTS, ORDER, SILENCE, new_topics, work
 from real_kafka import FEW, KAFKA
 from typedrpc import Rpc
 
@@ -40,6 +40,12 @@ async def scene(request: pytest.FixtureRequest) -> AsyncGenerator[Scene]:
     rpc.serve(served)
     async with rpc, client(framework, KAFKA, reply_topic=replies, topics=[*topics.values()]) as calling:
         yield Scene(framework, served, calling, topics, replies)
+
+
+def serving(framework: Framework, topics: dict[str, str]) -> Rpc:
+    rpc = Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW)
+    rpc.serve(work(framework, topics)())
+    return rpc
 
 
 def refusal(framework: Framework, code: str, text: str) -> Outcome:
@@ -119,10 +125,8 @@ async def test_two_clients_with_their_own_correlation_ids_and_partitions_share_a
     framework: Framework, options: dict[str, Any]
 ) -> None:
     topics, replies = await new_topics(framework, *HANDLERS)
-    rpc = Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW)
-    rpc.serve(work(framework, topics)())
     async with (
-        rpc,
+        serving(framework, topics),
         client(framework, KAFKA, reply_topic=replies, **options) as one,
         client(framework, KAFKA, reply_topic=replies, **options) as other,
     ):
@@ -131,24 +135,11 @@ async def test_two_clients_with_their_own_correlation_ids_and_partitions_share_a
             assert await other.call(topics["upper"], f"other {n}") == Outcome(value=f"OTHER {n}")
 
 
-@pytest.mark.parametrize(
-    ("framework", "json"),
-    [
-        ("spring", "typed"),
-        ("spring", "untyped"),
-        ("spring", "converter"),
-        ("nestjs", None),
-        ("smallrye", True),
-        ("faststream", None),
-    ],
-)
-async def test_an_object_is_validated_and_answered(framework: Framework, json: object) -> None:
+@pytest.mark.parametrize(("framework", "options"), OBJECTS)
+async def test_an_object_is_validated_and_answered(framework: Framework, options: dict[str, Any]) -> None:
     topics, replies = await new_topics(framework, *HANDLERS)
-    options = {} if json is None else {"json": json}
-    rpc = Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW)
-    rpc.serve(work(framework, topics)())
     async with (
-        rpc,
+        serving(framework, topics),
         client(framework, KAFKA, reply_topic=replies, topics=[*topics.values()], **options) as calling,
     ):
         assert await calling.call(topics["echo"], ORDER.model_dump()) == Outcome(value=ORDER.model_dump())
@@ -157,18 +148,17 @@ async def test_an_object_is_validated_and_answered(framework: Framework, json: o
 @pytest.mark.parametrize("framework", ["spring", "smallrye"])
 async def test_without_a_checker_our_error_is_a_null(framework: Framework) -> None:
     topics, replies = await new_topics(framework, *HANDLERS)
-    rpc = Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW)
-    rpc.serve(work(framework, topics)())
-    async with rpc, client(framework, KAFKA, reply_topic=replies, error_checker=False) as calling:
+    async with (
+        serving(framework, topics),
+        client(framework, KAFKA, reply_topic=replies, error_checker=False) as calling,
+    ):
         assert await calling.call(topics["fail"], "boom") == Outcome(value=None)
 
 
 async def test_two_clients_of_nestjs_share_a_group_and_each_gets_its_own_replies() -> None:
     topics, _ = await new_topics("nestjs", *HANDLERS)
-    rpc = Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW)
-    rpc.serve(work("nestjs", topics)())
     async with (
-        rpc,
+        serving("nestjs", topics),
         client("nestjs", KAFKA, topics=[topics["upper"]], group="both") as one,
         client("nestjs", KAFKA, topics=[topics["upper"]], group="both") as other,
     ):

@@ -11,12 +11,11 @@ import pytest
 import pytest_asyncio
 
 from interop.peer import Framework, Outcome, Peer, client, server
-from interop.work import HANDLERS, SILENCE, new_topics
+from interop.work import HANDLERS, OBJECTS, ORDER, SILENCE, new_topics
 from real_kafka import KAFKA
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="module")]
 
-ORDER = {"id": "a-1", "lines": [{"sku": "x", "n": 2}], "paid": True, "note": None}
 BOOM = {"status": "error", "message": "boom"}
 UNKNOWN = {"status": "error", "message": "Internal server error"}
 
@@ -133,25 +132,14 @@ async def test_correlation_ids_and_reply_partitions_can_be_chosen(
         assert await other.call(topics["upper"], "other") == Outcome(value="OTHER")
 
 
-@pytest.mark.parametrize(
-    ("framework", "json"),
-    [
-        ("spring", "typed"),
-        ("spring", "untyped"),
-        ("spring", "converter"),
-        ("nestjs", None),
-        ("smallrye", True),
-        ("faststream", None),
-    ],
-)
-async def test_an_object_is_answered_as_it_is(framework: Framework, json: object) -> None:
+@pytest.mark.parametrize(("framework", "options"), OBJECTS)
+async def test_an_object_is_answered_as_it_is(framework: Framework, options: dict[str, Any]) -> None:
     topics, replies = await new_topics(framework, "echo")
-    options = {} if json is None else {"json": json}
     async with (
         server(framework, KAFKA, topics, **options) as _,
         client(framework, KAFKA, reply_topic=replies, topics=[*topics.values()], **options) as calling,
     ):
-        assert await calling.call(topics["echo"], ORDER) == Outcome(value=ORDER)
+        assert await calling.call(topics["echo"], ORDER.model_dump()) == Outcome(value=ORDER.model_dump())
 
 
 async def test_without_a_checker_the_error_of_another_is_a_value() -> None:

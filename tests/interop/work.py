@@ -32,6 +32,16 @@ class Order(BaseModel):
 ORDER = Order(id="a-1", lines=[Line(sku="x", n=2)], paid=True, note=None)
 ORDER_CLASS = "peer.Peer$Order"  # of the Java peers
 
+OBJECTS: list[tuple[Framework, dict[str, Any]]] = [
+    ("spring", {"json": "typed"}),
+    ("spring", {"json": "untyped"}),
+    ("spring", {"json": "converter"}),
+    ("nestjs", {}),
+    ("smallrye", {"json": True}),
+    ("faststream", {}),
+]
+"""Every way in which a peer reads and writes objects: its options."""
+
 
 async def new_topics(framework: Framework, *handlers: str) -> tuple[dict[str, str], str]:
     """A topic for each handler, and one for replies; NestJS' clients want one of their own name for each."""

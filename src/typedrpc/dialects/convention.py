@@ -29,6 +29,19 @@ MOST_TEXT: Final = 4096
 """Bytes of an error's text in a header: a client's other headers need room too."""
 
 
+def read_int32(value: bytes) -> int | None:
+    """A partition in four bytes, the highest first."""
+    if len(value) != 4:
+        return None
+    (number,) = struct.unpack(">i", value)
+    return number if number >= 0 else None
+
+
+def write_int32(number: int) -> bytes:
+    """The same, written."""
+    return struct.pack(">i", number)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convention:
     """One dialect. Without a `reply_partition` its servers answer on any partition of the reply topic.
@@ -45,8 +58,8 @@ class Convention:
     correlation: str
     reply_topic: str
     reply_partition: str = ""
-    read_partition: Callable[[bytes], int | None] = lambda value: None
-    write_partition: Callable[[int], bytes] = lambda number: b""
+    read_partition: Callable[[bytes], int | None] = read_int32
+    write_partition: Callable[[int], bytes] = write_int32
     told_by_partition: bool = False
     last: tuple[Header, ...] = ()
     null: bool = True
@@ -166,19 +179,6 @@ def text_of(value: bytes | None) -> str:
 def error_body(message: str) -> bytes:
     """An error of which nothing but its text is known, as in protocol 1."""
     return json.dumps({"message": message}).encode()
-
-
-def read_int32(value: bytes) -> int | None:
-    """A partition in four bytes, the highest first."""
-    if len(value) != 4:
-        return None
-    (number,) = struct.unpack(">i", value)
-    return number if number >= 0 else None
-
-
-def write_int32(number: int) -> bytes:
-    """The same, written."""
-    return struct.pack(">i", number)
 
 
 def read_decimal(value: bytes) -> int | None:

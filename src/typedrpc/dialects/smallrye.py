@@ -13,10 +13,8 @@ from typedrpc.dialects.convention import (
     Convention,
     Found,
     error_body,
-    read_int32,
     text_header,
     text_of,
-    write_int32,
 )
 from typedrpc.errors import RpcError
 from typedrpc.wire import Header
@@ -38,8 +36,6 @@ SMALLRYE: Final = Convention(
     correlation="REPLY_CORRELATION_ID",
     reply_topic="REPLY_TOPIC",
     reply_partition="REPLY_PARTITION",
-    read_partition=read_int32,
-    write_partition=write_int32,
     refusal=_refusal,
     refused=_refused,
 )

@@ -13,10 +13,8 @@ from typedrpc.dialects.convention import (
     Convention,
     Found,
     error_body,
-    read_int32,
     text_header,
     text_of,
-    write_int32,
 )
 from typedrpc.errors import RpcError
 from typedrpc.wire import Header
@@ -41,8 +39,6 @@ SPRING: Final = Convention(
     correlation="kafka_correlationId",
     reply_topic="kafka_replyTopic",
     reply_partition="kafka_replyPartition",
-    read_partition=read_int32,
-    write_partition=write_int32,
     json_mark="__TypeId__",
     refusal=_refusal,
     refused=_refused,
