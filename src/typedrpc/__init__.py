@@ -3,6 +3,7 @@
 from typedrpc.client import client
 from typedrpc.config import Limits, Topics
 from typedrpc.contract import Service, service
+from typedrpc.document import ContractDocument, contract_schema
 from typedrpc.errors import (
     Aborted,
     AlreadyExists,
@@ -36,6 +37,7 @@ __all__ = [
     "AlreadyExists",
     "Call",
     "Cancelled",
+    "ContractDocument",
     "ContractError",
     "DataLoss",
     "DeadlineExceeded",
@@ -65,6 +67,7 @@ __all__ = [
     "UnknownError",
     "UsageError",
     "client",
+    "contract_schema",
     "current_call",
     "options",
     "service",

@@ -253,12 +253,13 @@ def _model_classes(annotation: Any) -> tuple[type[Any], ...] | None:
     return None
 
 
-def value_adapter(annotation: Any) -> TypeAdapter[Any]:
-    """An adapter for one value: by JSON_CONFIG, but for what a model or a dataclass configures itself."""
+def value_adapter(annotation: Any, name: str = "Value") -> TypeAdapter[Any]:
+    """An adapter for one value: by JSON_CONFIG, but for what a model or a dataclass configures itself. `name` is what
+    the JSON Schema of anything but a model calls it."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return TypeAdapter(annotation)
     # By another name: Pydantic refuses a configuration beside a dataclass or TypedDict, also for one that has none.
-    return TypeAdapter(_renamed("Value", annotation), config=JSON_CONFIG)
+    return TypeAdapter(_renamed(name, annotation), config=JSON_CONFIG)
 
 
 def invalid_argument(name: str, error: ValidationError) -> InvalidArgument:

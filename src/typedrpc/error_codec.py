@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_type_hints
@@ -24,6 +25,10 @@ class ErrorCodec:
     def __init__(self, raises: Sequence[type[RpcError]], scope: Mapping[str, Any]) -> None:
         self._declared = {cls: _FieldsCodec(cls, scope) for cls in raises}
         self._by_name = {cls.__name__: cls for cls in raises}
+
+    def fields_of(self, cls: type[RpcError]) -> inspect.Signature:
+        """The own fields of an error of `raises`, as keyword-only parameters with resolved annotations."""
+        return inspect.signature(self._declared[cls].holder)
 
     def dump(self, error: RpcError) -> tuple[Status, bytes] | None:
         """Status and body; None where the method neither declares the error nor inherits it from a built-in class.
@@ -66,17 +71,17 @@ class _FieldsCodec:
         hints = get_type_hints(cls, localns=dict(scope), include_extras=True)
         own = [f for f in dataclasses.fields(cls) if f.name != "message"]
         self._names = [f.name for f in own]
-        self._holder = dataclasses.make_dataclass(
+        self.holder = dataclasses.make_dataclass(
             cls.__name__,
             [(f.name, hints[f.name], _default_of(f)) for f in own],
             kw_only=True,
             namespace={"__pydantic_config__": JSON_CONFIG},
         )
-        self._adapter = value_adapter(self._holder)
+        self._adapter = value_adapter(self.holder)
 
     def dump(self, error: RpcError) -> dict[str, Any]:
         """Raises ReplyError where a field has a wrong type."""
-        holder = cast("Any", object.__new__(self._holder))
+        holder = cast("Any", object.__new__(self.holder))
         try:
             holder.__dict__ = {name: getattr(error, name) for name in self._names}
             dumped = self._adapter.serializer.to_python(holder, mode="json", by_alias=True, warnings="error")

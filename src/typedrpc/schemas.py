@@ -1,0 +1,94 @@
+"""JSON Schemas of types, as the codecs read and write them; made together, for they share their definitions."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, cast
+
+from pydantic import JsonValue, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
+from pydantic_core import from_json, to_json
+
+from typedrpc.codec import value_adapter
+
+JsonSchema = dict[str, JsonValue]
+
+REFERENCE = "#/definitions/"
+"""Where a schema looks for a definition: in the document's own `definitions`."""
+
+
+class Place:
+    """Where a schema goes once all are made, for they share their definitions."""
+
+    def __init__(self, name: str, default: JsonSchema) -> None:
+        self.name: str = name
+        self.default: JsonSchema = default
+
+
+class Schemas:
+    """Collects types, and makes their schemas together."""
+
+    def __init__(self) -> None:
+        self._adapters: list[TypeAdapter[Any]] = []
+
+    def of(self, annotation: Any, default: Any = inspect.Parameter.empty) -> Place:
+        """Stands for the type's schema."""
+        name = f"typedrpc_{len(self._adapters)}"
+        adapter = value_adapter(annotation, name)
+        self._adapters.append(adapter)
+        return Place(name, {} if default is inspect.Parameter.empty else {"default": _as_json(adapter, default)})
+
+    def fill(self, document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, JsonSchema]]:
+        """The document with schemas in place, and the definitions that they refer to."""
+        inputs: Any = [(f"typedrpc_{n}", "validation", a) for n, a in enumerate(self._adapters)]
+        made, shared = TypeAdapter.json_schemas(inputs, ref_template=REFERENCE + "{model}", schema_generator=_Generator)
+        definitions: dict[str, Any] = shared.get("$defs", {})
+
+        def placed(value: Any) -> Any:
+            if isinstance(value, Place):
+                schema = made[value.name, "validation"]
+                own = definitions[value.name] if schema.get("$ref") == REFERENCE + value.name else schema
+                return {**own, **value.default}
+            if isinstance(value, dict):
+                return {key: placed(each) for key, each in cast("dict[str, Any]", value).items()}
+            if isinstance(value, list):
+                return [placed(each) for each in cast("list[Any]", value)]  # type: ignore[redundant-cast]  # pyright sees list[Unknown]
+            return value
+
+        filled = placed(document)
+        return filled, {k: v for k, v in sorted(definitions.items()) if not k.startswith("typedrpc_")}
+
+
+def _as_json(adapter: TypeAdapter[Any], value: Any) -> JsonValue:
+    try:
+        dumped = adapter.dump_json(value, by_alias=True, warnings="error")
+    except Exception:  # noqa: BLE001  # a default that would not travel either: its text says what it is
+        dumped = to_json(value, fallback=repr)
+    made: JsonValue = from_json(dumped)
+    return made
+
+
+class _Generator(GenerateJsonSchema):
+    """Pydantic's, with a schema that allows anything for a type that only its validator knows."""
+
+    _models = 0
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
+        return {}
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False  # "Created At" says no more than `created_at`
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        """A default that JSON cannot show is left out."""
+
+    def model_schema(self, schema: Any) -> JsonSchemaValue:
+        self._models += 1
+        try:
+            return super().model_schema(schema)
+        finally:
+            self._models -= 1
+
+    def bytes_schema(self, schema: Any) -> JsonSchemaValue:
+        made = super().bytes_schema(schema)
+        return made if self._models else {**made, "format": "base64url"}  # by JSON_CONFIG, which it does not see
