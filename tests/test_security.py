@@ -44,7 +44,7 @@ PATIENT = Limits(start_timeout=30)
 FAST = 10.0  # seconds: far below the start time-out, far above what it takes
 
 REPLIES_OF_THE_SERVER = Topics(replies="directory.replies")
-TOPICS = ["users", "rpc.replies", "rpc.cancels", "directory.replies", "visible", "hidden"]
+TOPICS = ["users", "rpc.replies", "rpc.cancels", "rpc.reflection", "directory.replies", "visible", "hidden"]
 
 
 class UserNotFound(RpcError, code=Status.NOT_FOUND):

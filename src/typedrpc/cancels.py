@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from typedrpc.config import Topics
-from typedrpc.reading import Reading, open_whole
-from typedrpc.transport import Reader, Record, Transport
+from typedrpc.reading import Broadcast
+from typedrpc.transport import Record
 from typedrpc.wire import Address, parse_cancel
 
 _KEPT = 10_000
@@ -35,43 +34,16 @@ class Cancelled:
         return self._until.get(address, 0.0) >= now
 
 
-class CancelInbox:
-    """Reads the cancels of all clients, without a group: every server process sees them all."""
+def cancel_inbox(topics: Topics, cancel: Callable[[Address, float], None], *, create: bool) -> Broadcast:
+    """Reads the cancels of all clients, for so many seconds each. One that is missed costs a handler's time, up to its
+    deadline.
+    """
 
-    def __init__(self, topics: Topics, *, create: bool) -> None:
-        self._topic = topics.cancel_topic()
-        self._create = create
-        self._starting: asyncio.Task[None] | None = None
-        self._reading: Reading | None = None
+    def take(records: Sequence[Record]) -> None:
+        for record in records:
+            found = parse_cancel(record.headers)
+            if found is not None:
+                address, timeout_ms = found
+                cancel(address, (_KEPT_FOR if timeout_ms is None else timeout_ms) / 1000)
 
-    async def start(self, transport: Transport, cancel: Callable[[Address, float], None]) -> None:
-        """Reads from now on, once however often it is called. Raises TransportError."""
-        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
-            self._starting = asyncio.create_task(self._start(transport, cancel))
-        await asyncio.shield(self._starting)
-
-    async def stop(self) -> None:
-        """Stops reading."""
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.gather(self._starting, return_exceptions=True)
-        if self._reading is not None:
-            await self._reading.stop()
-        self._starting = self._reading = None
-
-    async def _start(self, transport: Transport, cancel: Callable[[Address, float], None]) -> None:
-        topic = self._topic
-
-        async def read() -> Reader:
-            return await open_whole(transport, topic, create=self._create)
-
-        def take(records: Sequence[Record]) -> None:
-            for record in records:
-                found = parse_cancel(record.headers)
-                if found is not None:
-                    address, timeout_ms = found
-                    cancel(address, (_KEPT_FOR if timeout_ms is None else timeout_ms) / 1000)
-
-        # A cancel that is missed costs a handler's time, up to its deadline.
-        self._reading = Reading(topic.name, read, take, lambda: None)
-        await self._reading.start()
+    return Broadcast(topics.cancel_topic(), take, create=create)

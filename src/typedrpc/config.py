@@ -23,6 +23,7 @@ class Topics:
     replies: str = "rpc.replies"
     plain_replies: str = "rpc.replies.plain"
     cancels: str = "rpc.cancels"
+    reflection: str = "rpc.reflection"
     request_partitions: int = 12
     reply_partitions: int = 48
     reply_to: Set[str] | None = None
@@ -48,6 +49,10 @@ class Topics:
     def cancel_topic(self) -> TopicSpec:
         """One partition, which every server process reads."""
         return TopicSpec(name=self.cancels, partitions=1, config=_SHORT_LIVED)
+
+    def reflection_topic(self) -> TopicSpec:
+        """One partition, which every server process reads."""
+        return TopicSpec(name=self.reflection, partitions=1, config=_SHORT_LIVED)
 
 
 _SHORT_LIVED = {**_LOG_APPEND, "retention.ms": "3600000", "segment.ms": "600000"}

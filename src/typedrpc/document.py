@@ -104,14 +104,14 @@ def contract_schema(contract: Callable[..., object]) -> ContractDocument:
     Raises UsageError for what is no service.
     """
     cls, spec = contract_of(contract)
-    return document_of(cls, spec, contract)
+    return document_of(spec, cls, contract)
 
 
-def document_of(cls: type[Any], spec: ServiceSpec, contract: Any = None) -> ContractDocument:
-    """The document of the service `spec`; open types are those of `contract`, or of the class that implements it."""
+def document_of(spec: ServiceSpec, cls: type[Any], types: Any) -> ContractDocument:
+    """The document of the service of the class `cls`; open types are those of `types`, as `Crud[User]` or a server."""
     schemas = Schemas()
     errors: dict[str, type[RpcError]] = {}
-    methods = [_method(cls, spec, name, contract, errors, schemas) for name in spec.methods]
+    methods = [_method(cls, spec, name, types, errors, schemas) for name in spec.methods]
     documented = {key: _error(error, spec, schemas) for key, error in sorted(errors.items())}
     document = {
         "service": spec.name,
@@ -170,12 +170,12 @@ def _method(
     cls: type[Any],
     service: ServiceSpec,
     python_name: str,
-    contract: Any,
+    types: Any,
     errors: dict[str, type[RpcError]],
     schemas: Schemas,
 ) -> dict[str, Any]:
     spec = service.methods[python_name]
-    signature = spec.signature if spec.codec else close_types(spec.signature, cls, contract)
+    signature = spec.signature if spec.codec else _closed(spec.signature, cls, types)
     return {
         "name": spec.name,
         "python_name": python_name,
@@ -191,6 +191,10 @@ def _method(
         "reply": None if spec.oneway else schemas.of(signature.return_annotation),
         "raises": [_key(error, errors) for error in spec.raises],
     }
+
+
+def _closed(signature: inspect.Signature, cls: type[Any], types: Any) -> inspect.Signature:
+    return close_types(signature, types, None) if isinstance(types, type) else close_types(signature, cls, types)
 
 
 def _key(error: type[RpcError], errors: dict[str, type[RpcError]]) -> str:

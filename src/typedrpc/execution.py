@@ -118,6 +118,11 @@ class Execution:
         self._deadlines: Deadlines[int, Job] = Deadlines(self._running, self._expire)
 
     @property
+    def in_flight(self) -> int:
+        """How many handlers run as tasks."""
+        return len(self._running)
+
+    @property
     def full(self) -> bool:
         """True while no more requests may be taken."""
         return len(self._running) >= self._limits.max_concurrency or self._bytes >= self._limits.max_concurrency_bytes

@@ -79,3 +79,38 @@ class Reading:
         finally:
             self._reader = None
             await reader.close()
+
+
+class Broadcast:
+    """Reads a whole topic, without a group: every process that does sees every record. What is missed while reading
+    breaks must not matter.
+    """
+
+    def __init__(self, topic: TopicSpec, take: Callable[[Sequence[Record]], None], *, create: bool) -> None:
+        self._topic = topic
+        self._take = take
+        self._create = create
+        self._starting: asyncio.Task[None] | None = None
+        self._reading: Reading | None = None
+
+    async def start(self, transport: Transport) -> None:
+        """Reads from now on, once however often it is called. Raises TransportError."""
+        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
+            self._starting = asyncio.create_task(self._start(transport))
+        await asyncio.shield(self._starting)
+
+    async def stop(self) -> None:
+        """Stops reading."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        if self._reading is not None:
+            await self._reading.stop()
+        self._starting = self._reading = None
+
+    async def _start(self, transport: Transport) -> None:
+        async def read() -> Reader:
+            return await open_whole(transport, self._topic, create=self._create)
+
+        self._reading = Reading(self._topic.name, read, self._take, lambda: None)
+        await self._reading.start()

@@ -47,7 +47,8 @@ class Rpc:
     `timeout` is the default deadline of a call, in seconds. `create_topics=False`: topics that are missing fail the
     start with their names instead of being made. `instance_id` names this process among the servers of its services,
     for static membership: a restart within ten seconds keeps its partitions. Its services also take requests of other
-    frameworks, in any of `dialects`; protocol 1 is always spoken.
+    frameworks, in any of `dialects`; protocol 1 is always spoken. `reflection`: tools may ask it, on the topic
+    `rpc.reflection`, what it serves and by which contracts.
 
     An `Rpc` may be given services and asked for clients before and after it or its broker has started, and may be
     started again after a stop. It belongs to the event loop that it was started in.
@@ -63,7 +64,9 @@ class Rpc:
         topics: Topics | None = None,
         limits: Limits | None = None,
         dialects: Iterable[Dialect] = ALL_DIALECTS,
+        reflection: bool = True,
     ) -> None:
+        self._reflection = reflection
         self._set_up(broker, timeout, create_topics, instance_id, topics or Topics(), limits or Limits(), dialects)
 
     @classmethod
@@ -74,9 +77,11 @@ class Rpc:
         topics: Topics | None = None,
         limits: Limits | None = None,
         dialects: Iterable[Dialect] = ALL_DIALECTS,
+        reflection: bool = True,
     ) -> Self:
         """An Rpc that needs no Kafka: its services and clients meet in this process, for demos and tests."""
         rpc = cls.__new__(cls)
+        rpc._reflection = reflection
         rpc._set_up(None, timeout, True, None, topics or Topics(), limits or Limits(), dialects)
         return rpc
 
@@ -102,7 +107,7 @@ class Rpc:
         self._limits = limits
         self._log = MemoryLog()
         self._served: dict[str, Served] = {}
-        self._served_topics: set[str] = set()
+        self._served_topics: set[str] = {topics.reflection}
         self._serving: Serving | None = None
         self._transport: Transport | None = None
         self._calls: Calls | None = None
@@ -276,6 +281,7 @@ class Rpc:
                 served_topics=self._served_topics,
                 context=handler_context(self._calls),
                 dialects=self._dialects,
+                reflection=self._reflection,
             )
             await self._serving.start(list(self._served.values()))
 

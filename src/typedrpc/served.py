@@ -84,6 +84,7 @@ class Served:
     def __init__(self, contract: type[Any], instance: object) -> None:
         spec = service_spec(contract)
         self.name: str = spec.name
+        self.contract: type[Any] = contract
         self.instance: object = instance
         self.malformed: int = 0
         self.expired: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 
 from typedrpc.broker_clock import BrokerClock
@@ -34,8 +34,7 @@ Token = tuple[Offsets, int]
 
 class Server:
     """Serves one service, from `topics`, which are made where they are missing if `create` is on; every handler runs in
-    a copy of `context`. No reply may go to `refused_topics`, which are served in this process, nor, where `reply_to` is
-    given, to any but those. Of other frameworks it takes requests in `dialects`."""
+    a copy of `context`. Replies go where `may_answer` lets them. Other frameworks' requests are taken in `dialects`."""
 
     def __init__(
         self,
@@ -45,8 +44,7 @@ class Server:
         *,
         topics: Sequence[TopicSpec],
         create: bool,
-        refused_topics: Set[str],
-        reply_to: Set[str] | None,
+        may_answer: Callable[[Address], bool],
         context: contextvars.Context,
         clock: BrokerClock,
         dialects: Set[str],
@@ -56,8 +54,7 @@ class Server:
         self._create = create
         self._transport = transport
         self._limits = limits
-        self._refused_topics = refused_topics
-        self._reply_to = reply_to
+        self._may_answer = may_answer
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._offsets: dict[TopicPartition, Offsets] = {}
@@ -118,6 +115,11 @@ class Server:
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_WAIT):
                 await self._all_answered.wait()
+
+    @property
+    def in_flight(self) -> int:
+        """How many handlers run."""
+        return self._execution.in_flight
 
     # GroupListener
 
@@ -265,10 +267,6 @@ class Server:
         self._repeats.finish(job.key, headers, body)
         for token in job.tokens:
             self._answer(job.request.reply if headers else None, headers, body, token)
-
-    def _may_answer(self, reply: Address) -> bool:
-        allowed = self._reply_to is None or reply.topic in self._reply_to
-        return allowed and not reply.topic.startswith("__") and reply.topic not in self._refused_topics
 
     def _refuse(self, record: Record, error: Malformed, token: Token) -> None:
         self._served.malformed += 1

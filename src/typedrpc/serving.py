@@ -10,12 +10,14 @@ from contextlib import suppress
 from functools import partial
 
 from typedrpc.broker_clock import BrokerClock
-from typedrpc.cancels import CancelInbox
+from typedrpc.cancels import cancel_inbox
 from typedrpc.config import Limits, Topics
 from typedrpc.errors import UsageError
+from typedrpc.reading import Broadcast
+from typedrpc.reflection import ReflectionServer, Responder
 from typedrpc.served import Served
 from typedrpc.server import Server
-from typedrpc.transport import Transport
+from typedrpc.transport import Transport, TransportError
 from typedrpc.wire import Address
 
 _log = logging.getLogger("typedrpc")
@@ -26,7 +28,7 @@ _HURRY = 0.05
 
 class Serving:
     """Servers on one transport. `served_topics` are those that no reply may go to; it may grow. Every handler runs in a
-    copy of `context`.
+    copy of `context`. `reflection`: others may ask this process what it serves.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Serving:
         served_topics: Set[str],
         context: contextvars.Context,
         dialects: Set[str],
+        reflection: bool,
     ) -> None:
         self._transport = transport
         self._topics = topics
@@ -49,7 +52,9 @@ class Serving:
         self._dialects = dialects
         self._servers: dict[str, Server] = {}
         self._late: set[asyncio.Task[None]] = set()
-        self._cancels = CancelInbox(topics, create=create)
+        self._cancels = cancel_inbox(topics, self._cancel, create=create)
+        self._reflection = ReflectionServer(self._in_flight) if reflection else None
+        self._questions = self._make_responder(self._reflection) if self._reflection else None
         self._clock = BrokerClock(transport, topics.cancels)
 
     async def start(self, services: Iterable[Served]) -> None:
@@ -99,6 +104,8 @@ class Serving:
         finally:
             self._servers.clear()
             await self._cancels.stop()
+            if self._questions is not None:
+                await self._questions.stop()
 
     async def _start_server(self, served: Served) -> None:
         server = self._servers[served.name] = Server(
@@ -107,14 +114,35 @@ class Serving:
             self._limits,
             topics=[self._topics.request_topic(topic) for topic in served.topics],
             create=self._create,
-            refused_topics=self._served_topics,
-            reply_to=self._topics.reply_to,
+            may_answer=self._may_answer,
             context=self._context,
             clock=self._clock,
             dialects=self._dialects,
         )
-        await self._cancels.start(self._transport, self._cancel)
-        await server.start()
+        await self._cancels.start(self._transport)
+        await asyncio.gather(server.start(), self._describe(served))
+
+    async def _describe(self, served: Served) -> None:
+        """From now on others may ask for it; that they cannot is no reason not to serve."""
+        if self._reflection is None or self._questions is None:
+            return
+        self._reflection.add(served)
+        try:
+            await self._questions.start(self._transport)
+        except TransportError as error:
+            _log.warning("%s is not described to tools; Rpc(reflection=False) would not try: %s", served.name, error)
+
+    def _make_responder(self, server: ReflectionServer) -> Broadcast:
+        responder = Responder(server, self._transport, self._may_answer, self._limits.max_body)
+        return Broadcast(self._topics.reflection_topic(), responder.take, create=self._create)
+
+    def _in_flight(self, name: str) -> int:
+        server = self._servers.get(name)
+        return server.in_flight if server is not None else 0
+
+    def _may_answer(self, reply: Address) -> bool:
+        allowed = self._topics.reply_to is None or reply.topic in self._topics.reply_to
+        return allowed and not reply.topic.startswith("__") and reply.topic not in self._served_topics
 
     def _cancel(self, address: Address, seconds: float) -> None:
         for server in self._servers.values():
