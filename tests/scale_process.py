@@ -14,7 +14,7 @@ from typing import Protocol
 from faststream.kafka import KafkaBroker
 
 from typedrpc import Rpc, Service, client, service
-from typedrpc.__main__ import serve
+from typedrpc.cli.running import serve
 
 ROLE, NAME = sys.argv[1], sys.argv[2]
 

@@ -27,7 +27,7 @@ class KafkaTransport:
     """`start_timeout` and `send_timeout` are seconds. `instance_id`: static membership of this process' groups."""
 
     def __init__(self, connection: Connection, *, start_timeout: float, instance_id: str | None) -> None:
-        self._connection = connection
+        self.connection: Connection = connection
         self._start_timeout = start_timeout
         self._instance_id = instance_id
         self._outbox = Outbox(self._make_producer(durable=False), idempotent=connection.idempotent)
@@ -35,7 +35,7 @@ class KafkaTransport:
 
     def _make_producer(self, *, durable: bool) -> Any:
         async def start() -> AIOKafkaProducer:
-            producer = AIOKafkaProducer(**self._connection.producer_settings(durable=durable))
+            producer = AIOKafkaProducer(**self.connection.producer_settings(durable=durable))
             hasten(producer)
             try:
                 await uncut(producer.start())
@@ -51,12 +51,12 @@ class KafkaTransport:
         await patiently(self._connect, self._start_timeout)
 
     async def _connect(self) -> None:
-        where = f"no connection to Kafka at {self._connection.address}"
+        where = f"no connection to Kafka at {self.connection.address}"
         try:
             async with translated(where), asyncio.timeout(self._start_timeout):
                 await self._outbox.producer()
         except TransportError as error:
-            if reason := await refusal(self._connection.shared):
+            if reason := await refusal(self.connection.shared):
                 raise TransportError(f"{where}: {reason}") from error
             raise
 
@@ -67,11 +67,11 @@ class KafkaTransport:
     async def ensure_topics(self, topics: Sequence[TopicSpec], *, create: bool) -> Mapping[str, int]:
         """As `Transport.ensure_topics`."""
         seconds = self._start_timeout
-        return await patiently(lambda: ensure_topics(self._connection, topics, create=create, timeout=seconds), seconds)
+        return await patiently(lambda: ensure_topics(self.connection, topics, create=create, timeout=seconds), seconds)
 
     async def partitions_of(self, topic: str) -> int:
         """As `Transport.partitions_of`."""
-        where = f"topic {topic!r} at {self._connection.address}"
+        where = f"topic {topic!r} at {self.connection.address}"
 
         async def count() -> int:
             async with translated(where), asyncio.timeout(self._start_timeout):
@@ -103,14 +103,14 @@ class KafkaTransport:
     async def open_reader(self, partitions: Sequence[TopicPartition]) -> KafkaReader:
         """As `Transport.open_reader`."""
         seconds = self._start_timeout
-        return await patiently(lambda: KafkaReader.open(self._connection, partitions, seconds), seconds)
+        return await patiently(lambda: KafkaReader.open(self.connection, partitions, seconds), seconds)
 
     async def join_group(self, group: str, topics: Sequence[str], listener: GroupListener) -> KafkaGroupReader:
         """As `Transport.join_group`."""
         instance_id = f"{self._instance_id}-{group}" if self._instance_id else None
         seconds = self._start_timeout
         return await patiently(
-            lambda: KafkaGroupReader.join(self._connection, group, topics, listener, seconds, instance_id), seconds
+            lambda: KafkaGroupReader.join(self.connection, group, topics, listener, seconds, instance_id), seconds
         )
 
     def broker_time(self) -> float | None:

@@ -31,7 +31,7 @@ async def ensure_topics(
     where auto.create.topics.enable is on; so the missing ones are found among all topics instead.
     """
     where = f"the topics {', '.join(t.name for t in topics)} at {connection.address}"
-    async with translated(where), asyncio.timeout(timeout), _admin(connection) as admin:
+    async with translated(where), asyncio.timeout(timeout), admin_of(connection) as admin:
         existing = await _partitions(admin, None)
         missing = [t for t in topics if t.name not in existing]
         for topic in topics:
@@ -53,7 +53,8 @@ async def ensure_topics(
 
 
 @asynccontextmanager
-async def _admin(connection: Connection) -> AsyncGenerator[AIOKafkaAdminClient]:
+async def admin_of(connection: Connection) -> AsyncGenerator[AIOKafkaAdminClient]:
+    """One of aiokafka's admin clients, started."""
     admin = AIOKafkaAdminClient(**connection.client_settings(request_timeout_ms=_PATIENCE_MS))
     hasten(admin)
     try:

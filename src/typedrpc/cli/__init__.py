@@ -1,0 +1,58 @@
+"""The command line: one module a task, and what they share: `connection`, `outcome` and `showing`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from typedrpc.cli import calling, running, services
+from typedrpc.cli.connection import Settings
+from typedrpc.cli.outcome import told
+from typedrpc.document import VERSION
+
+app: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+app.command()(running.run)
+app.command("list")(services.list_services)
+app.command()(services.describe)
+app.command()(calling.call)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"typedrpc {VERSION}")
+        raise typer.Exit
+
+
+def _flag(*names: str, help: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel="Connection; each is also read from the environment")
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    kafka: Annotated[str | None, _flag(help="Bootstrap servers: TYPEDRPC_KAFKA, else localhost:9092.")] = None,
+    tls: Annotated[bool | None, _flag("--tls/--no-tls", help="Encrypt: TYPEDRPC_TLS.")] = None,
+    tls_ca: Annotated[str | None, _flag(help="File of authorities to trust: TYPEDRPC_TLS_CA.")] = None,
+    tls_cert: Annotated[str | None, _flag(help="This client's certificate: TYPEDRPC_TLS_CERT.")] = None,
+    tls_key: Annotated[str | None, _flag(help="Its key: TYPEDRPC_TLS_KEY.")] = None,
+    sasl_mechanism: Annotated[
+        str | None, _flag(help="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512: TYPEDRPC_SASL_MECHANISM.")
+    ] = None,
+    sasl_username: Annotated[
+        str | None, _flag(help="TYPEDRPC_SASL_USERNAME; the password is read from TYPEDRPC_SASL_PASSWORD only.")
+    ] = None,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which this is.")] = False,
+) -> None:
+    """Typed RPC over Kafka."""
+    given = {
+        "kafka": kafka,
+        "tls": tls,
+        "tls_ca": tls_ca,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "sasl_mechanism": sasl_mechanism,
+        "sasl_username": sasl_username,
+    }
+    with told():
+        context.obj = Settings.given(**{k: v for k, v in given.items() if v is not None})

@@ -1,0 +1,111 @@
+"""Where Kafka is, by flags and environment, and a client of it that knows no contract."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from typedrpc.calls import Calls
+from typedrpc.client import make_client
+from typedrpc.codec import summary
+from typedrpc.config import Limits, Topics
+from typedrpc.document import ContractDocument
+from typedrpc.errors import DeadlineExceeded, UsageError
+from typedrpc.options import CallOptions
+from typedrpc.reflection import Reflection
+from typedrpc.transport.kafka import KafkaTransport, connection_of
+
+_SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+
+
+class Settings(BaseSettings):
+    """The connection. The password has no flag: other users of a machine can read those."""
+
+    model_config = SettingsConfigDict(env_prefix="TYPEDRPC_", extra="ignore")
+
+    kafka: str = "localhost:9092"
+    tls: bool = False
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+
+    @classmethod
+    def given(cls, **flags: Any) -> Self:
+        """The flags over the environment; raises UsageError."""
+        try:
+            return cls(**flags)
+        except ValidationError as error:
+            raise UsageError(f"the connection's settings (flags, or TYPEDRPC_...): {summary(error)}") from None
+
+    def broker(self) -> KafkaBroker:
+        """Not connected. Raises UsageError for settings that do not fit each other, and files that cannot be read."""
+        servers = self.kafka.split(",")
+        return KafkaBroker(servers, security=self._security(), client_id="typedrpc-cli", logger=None)
+
+    def _security(self) -> BaseSecurity | None:
+        try:
+            context = ssl.create_default_context(cafile=self.tls_ca) if self.tls else None
+            if context and self.tls_cert:
+                context.load_cert_chain(self.tls_cert, self.tls_key)
+        except OSError as error:
+            raise UsageError(f"TYPEDRPC_TLS_CA, TYPEDRPC_TLS_CERT or TYPEDRPC_TLS_KEY: {error}") from None
+        if self.sasl_mechanism is None:
+            if self.sasl_username is not None:
+                raise UsageError("a user name without --sasl-mechanism (TYPEDRPC_SASL_MECHANISM)")
+            return BaseSecurity(ssl_context=context, use_ssl=True) if context else None
+        if self.sasl_username is None or self.sasl_password is None:
+            raise UsageError("SASL needs TYPEDRPC_SASL_USERNAME and TYPEDRPC_SASL_PASSWORD")
+        secret = self.sasl_password.get_secret_value()
+        return _SASL[self.sasl_mechanism](self.sasl_username, secret, ssl_context=context, use_ssl=self.tls)
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A client process: `transport` and `calls` are started."""
+
+    transport: KafkaTransport
+    calls: Calls
+    topics: Topics
+    address: str
+
+    async def contract(self, service: str, seconds: float) -> ContractDocument:
+        """The service's document, from a server that runs; raises DeadlineExceeded with what to look at."""
+        reflection = make_client(Reflection, lambda: self.calls, CallOptions(timeout=seconds))
+        try:
+            return await reflection.contract(service)
+        except DeadlineExceeded:
+            raise DeadlineExceeded(
+                f"no server at {self.address} answered for service {service!r} within {seconds:g} s: "
+                "see `typedrpc list` for those that run; or was it started with Rpc(reflection=False)?"
+            ) from None
+
+
+@asynccontextmanager
+async def connected(settings: Settings, *, timeout: float = 10.0) -> AsyncGenerator[Connected]:
+    """Raises TransportError that names the address, and UsageError for wrong settings."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what goes wrong is raised
+    connection = connection_of(settings.broker())
+    assert connection is not None  # it is no TestKafkaBroker
+    limits, topics = Limits(), Topics()
+    transport = KafkaTransport(connection, start_timeout=limits.start_timeout, instance_id=None)
+    calls = Calls(transport, topics=topics, limits=limits, timeout=timeout, create=True)
+    try:
+        await transport.start()
+        await calls.start()
+        yield Connected(transport, calls, topics, settings.kafka)
+    finally:
+        await asyncio.gather(calls.stop(), return_exceptions=True)
+        await transport.stop()

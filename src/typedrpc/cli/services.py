@@ -1,0 +1,145 @@
+"""`typedrpc list` and `typedrpc describe`: what runs, and what it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from datetime import timedelta
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from typedrpc.cli.completing import complete_service
+from typedrpc.cli.connection import Settings, connected
+from typedrpc.cli.gathering import instances
+from typedrpc.cli.outcome import told
+from typedrpc.cli.showing import signature_text, type_text
+from typedrpc.document import ContractDocument, object_schema
+from typedrpc.reflection import Instance, ServedService
+from typedrpc.schemas import JsonSchema
+from typedrpc.transport.kafka.groups import lags
+
+Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+
+
+def list_services(
+    context: typer.Context,
+    as_json: Json = False,
+    wait: Annotated[float, typer.Option(help="Seconds in which servers may answer.")] = 1.0,
+) -> None:
+    """List the services that run, and who serves them."""
+    settings: Settings = context.obj
+    with told():
+        found = asyncio.run(_gather(settings, wait))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    elif not found:
+        typer.echo(f"no server at {settings.kafka} answered within {wait:g} s")
+    else:
+        Console().print(_table(found))
+
+
+async def _gather(settings: Settings, seconds: float) -> list[dict[str, Any]]:
+    async with connected(settings) as client:
+        processes = await instances(client.transport, client.topics, seconds)
+        serving: defaultdict[str, list[tuple[Instance, ServedService]]] = defaultdict(list)
+        for instance in processes:
+            for served in instance.services:
+                serving[served.name].append((instance, served))
+        topics = {name: {t for _, served in here for t in served.topics} for name, here in serving.items()}
+        lag = await lags(client.transport.connection, topics)
+    return [
+        {
+            "service": name,
+            "instances": [
+                {**instance.model_dump(exclude={"services"}), **served.model_dump(exclude={"name"})}
+                for instance, served in sorted(here, key=lambda each: each[0].id)
+            ],
+            "in_flight": sum(served.in_flight for _, served in here),
+            "lag": lag.get(name),
+        }
+        for name, here in sorted(serving.items())
+    ]
+
+
+def _table(found: list[dict[str, Any]]) -> Table:
+    table = Table("SERVICE", "INSTANCES", "HOSTS", "VERSION", "UPTIME", "IN FLIGHT", "LAG", "CONTRACT", box=None)
+    for each in found:
+        here = each["instances"]
+        hashes = sorted({instance["contract_hash"][:12] for instance in here})
+        lag = "?" if each["lag"] is None else str(each["lag"])
+        table.add_row(
+            Text(each["service"], "bold"),
+            str(len(here)),
+            Text(", ".join(sorted({instance["host"] for instance in here}))),
+            Text(", ".join(sorted({instance["typedrpc"] for instance in here}))),
+            str(timedelta(seconds=int(max(instance["uptime"] for instance in here)))),
+            str(each["in_flight"]),
+            lag,
+            Text(", ".join(hashes), "yellow" if len(hashes) > 1 else ""),
+        )
+    return table
+
+
+def describe(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(autocompletion=complete_service, help="As `typedrpc list` names it.")],
+    as_json: Json = False,
+    timeout: Annotated[float, typer.Option(help="Seconds in which a server must answer.")] = 5.0,
+) -> None:
+    """Show a service's methods, models and errors, as a server that runs tells them."""
+    with told():
+        document = asyncio.run(_contract(context.obj, service, timeout))
+    if as_json:
+        typer.echo(document.model_dump_json(indent=2))
+    else:
+        _print(document, Console(highlight=False))
+
+
+async def _contract(settings: Settings, service: str, seconds: float) -> ContractDocument:
+    async with connected(settings) as client:
+        return await client.contract(service, seconds)
+
+
+def _print(document: ContractDocument, console: Console) -> None:
+    """All of it is somebody's text, so none of it is taken for markup."""
+    console.print(Text(f"service {document.service}", "bold"))
+    _doc(document.doc, console, "  ")
+    for method in document.methods:
+        console.print()
+        console.print(Text(f"  {signature_text(method)}", "cyan"))
+        _doc(method.doc, console, "      ")
+        facts = [f"topic {method.topic}"] if method.topic != document.service else []
+        facts += [f"{method.dialect} dialect"] if method.dialect != "typedrpc" else []
+        facts += [f"time-out {method.timeout:g} s"] if method.timeout is not None else []
+        facts += [word for word, on in (("oneway", method.oneway), ("idempotent", method.idempotent)) if on]
+        facts += ["at most once"] if method.delivery == "at_most_once" else []
+        facts += [f"raises {', '.join(method.raises)}"] if method.raises else []
+        if facts:
+            console.print(Text(f"      {'; '.join(facts)}", "dim"))
+    for name, schema in document.definitions.items():
+        _fields(name, "", schema, console)
+    for error in document.errors.values():
+        _fields(error.type, f" ({error.code})", {**object_schema(error.fields), "description": error.doc}, console)
+
+
+def _fields(name: str, kind: str, schema: JsonSchema, console: Console) -> None:
+    console.print()
+    fields = cast("dict[str, JsonSchema] | None", schema.get("properties"))
+    if fields is None:
+        console.print(Text(f"{name} = {type_text(schema)}"))
+        return
+    console.print(Text(f"{name}{kind}", "bold"))
+    _doc(str(schema.get("description", "")), console, "  ")
+    for field, each in fields.items():
+        default = f" = {json.dumps(each['default'])}" if "default" in each else ""
+        console.print(Text(f"  {field}: {type_text(each)}{default}"))
+
+
+def _doc(text: str, console: Console, indent: str) -> None:
+    if text:
+        console.print(Text("\n".join(indent + line for line in text.splitlines()), "dim"))

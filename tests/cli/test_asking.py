@@ -1,0 +1,157 @@
+"""`list`, `describe` and `call`, on a real Kafka, of a server whose code is not there."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from cli_runs import Command
+from typedrpc import ContractDocument
+
+pytestmark = pytest.mark.kafka
+
+
+def test_list_names_a_service_with_who_serves_it(server: Path, run: Command, name: str) -> None:
+    done = run("list", "--json")
+    assert done.code == 0, done.err
+    (found,) = [each for each in json.loads(done.out) if each["service"] == name]
+    (instance,) = found["instances"]
+    assert (found["lag"], found["in_flight"], len(instance["contract_hash"])) == (0, 0, 64)
+    assert instance["uptime"] > 0
+    (line,) = [line for line in run("list").out.splitlines() if name in line]
+    assert instance["contract_hash"][:12] in line
+
+
+def test_lag_is_what_nobody_has_read_yet(server: Path, run: Command, name: str) -> None:
+    """A oneway that was handled is no lag once it is committed."""
+    assert run("call", f"{name}/log", '{"line": "x"}').code == 0
+    until = time.monotonic() + 20
+    lag = None
+    while lag != 0 and time.monotonic() < until:
+        (lag,) = [each["lag"] for each in json.loads(run("list", "--json").out) if each["service"] == name]
+    assert lag == 0
+
+
+def test_describe_shows_methods_models_and_errors(server: Path, run: Command, name: str) -> None:
+    done = run("describe", name)
+    assert done.code == 0, done.err
+    for text in (
+        f"service {name}",
+        "Says it [bold]again[/].",  # somebody's text is no markup
+        "echo(msg: Message, *, mode: Literal['plain', 'shout'] = \"plain\") -> Message",
+        "Answer with the message.",
+        "time-out 5 s; raises TooLoud",
+        "log(line: str) -> None",
+        "oneway",
+        "loud: bool = false",
+        "TooLoud (FAILED_PRECONDITION)",
+        "Not in here.",
+        "decibels: int",
+    ):
+        assert text in done.out, done.out
+
+
+def test_describe_as_json_is_the_contract_document(server: Path, run: Command, name: str) -> None:
+    assert ContractDocument.model_validate_json(run("describe", name, "--json").out).service == name
+
+
+def test_call_prints_the_reply(server: Path, run: Command, name: str) -> None:
+    done = run("call", f"{name}/echo", '{"msg": {"text": "hi"}}')
+    assert (done.code, json.loads(done.out), done.err) == (0, {"text": "hi", "loud": False}, "")
+    one_line = run("call", f"{name}/echo", '{"msg": {"text": "hi"}}', "--json")
+    assert one_line.out == '{"status":"OK","reply":{"text":"hi","loud":false}}\n'
+
+
+def test_call_takes_metadata_and_standard_input(server: Path, run: Command, name: str) -> None:
+    assert json.loads(run("call", f"{name}/who", "-H", "tenant=a", "-H", "user=b=c").out) == {
+        "tenant": "a",
+        "user": "b=c",
+    }
+    assert run("call", f"{name}/log", "-", stdin='{"line": "from outside"}').code == 0
+    until = time.monotonic() + 20
+    while "logged from outside" not in server.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_call_speaks_another_frameworks_dialect_where_the_contract_does(server: Path, run: Command, name: str) -> None:
+    assert json.loads(run("call", f"{name}/plain", '{"line": "up"}', "--json").out)["reply"] == "UP"
+
+
+def test_a_declared_error_is_shown_with_its_fields_and_is_the_exit_code(server: Path, run: Command, name: str) -> None:
+    done = run("call", f"{name}/echo", '{"msg": {"text": "hi"}, "mode": "shout"}')
+    assert (done.code, done.out) == (64 + 9, "")
+    assert done.err == 'typedrpc: FAILED_PRECONDITION: too loud\ntype: "TooLoud"\ndata: {"decibels":120}\n'
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "code", "says"),
+    [
+        ("echo", '{"msg": {"txt": "hi"}}', 64 + 3, "msg.text"),
+        ("echo", "{", 1, "no JSON"),
+        ("nothing", "{}", 64 + 12, "it has echo, log, plain, who"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(
+    server: Path, run: Command, name: str, method: str, body: str, code: int, says: str
+) -> None:
+    done = run("call", f"{name}/{method}", body)
+    assert (done.code, done.out) == (code, "")
+    assert says in done.err
+
+
+def test_a_service_that_nobody_serves_is_said_to_be_so(kafka: str, run: Command, name: str) -> None:
+    done = run("call", f"{name}/echo", "--timeout", "1")
+    assert done.code == 64 + 4
+    assert f"no server at {kafka} answered for service {name!r} within 1 s" in done.err
+
+
+def test_names_are_completed_from_the_servers_that_run(server: Path, run: Command, name: str) -> None:
+    def completed(words: str) -> list[str]:
+        return run(_TYPEDRPC_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD="2").out.split()
+
+    assert completed(f"typedrpc describe {name[:-2]}") == [name]
+    assert completed(f"typedrpc call {name[:-2]}") == [f"{name}/"]
+    assert completed(f"typedrpc call {name}/e") == [f"{name}/echo"]
+    assert (
+        run(
+            _TYPEDRPC_COMPLETE="complete_bash",
+            COMP_WORDS="typedrpc describe e",
+            COMP_CWORD="2",
+            TYPEDRPC_KAFKA="127.0.0.1:1",
+        ).out.split()
+        == []
+    )
+
+
+def test_sasl_is_taken_from_flags_and_the_environment(sasl: str, run: Command) -> None:
+    flags = ["--kafka", sasl, "--sasl-mechanism", "PLAIN", "--sasl-username", "alice"]
+    done = run(*flags, "list", "--wait", "0.2", TYPEDRPC_SASL_PASSWORD="alice-secret")
+    assert done.code == 0, done.err
+    wrong = run(*flags, "list", TYPEDRPC_SASL_PASSWORD="guessed-secret")
+    assert wrong.code == 1
+    assert "guessed-secret" not in wrong.out + wrong.err
+
+
+def test_an_address_where_nothing_is_is_one_line(run: Command) -> None:
+    done = run("--kafka", "127.0.0.1:1", "list")
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert "127.0.0.1:1" in done.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"TYPEDRPC_SASL_MECHANISM": "GUESS"}, "sasl_mechanism"),
+        ({"TYPEDRPC_SASL_USERNAME": "alice"}, "--sasl-mechanism"),
+        ({"TYPEDRPC_SASL_MECHANISM": "PLAIN"}, "TYPEDRPC_SASL_PASSWORD"),
+        ({"TYPEDRPC_TLS": "1", "TYPEDRPC_TLS_CA": "/not/there"}, "TYPEDRPC_TLS_CA"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_line(run: Command, variables: dict[str, str], says: str) -> None:
+    done = run("list", **variables)
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert says in done.err
