@@ -130,13 +130,18 @@ class Notebook:
                 kind, _, argument = block.directive.partition(" ")
                 if block.language == "console" and kind in ("run", "background"):
                     prompt, _, expected = block.text.partition("\n")
-                    command = self._command(prompt)
+                    command = self._command(self._placed_command(prompt))
                     if kind == "background":
                         stack.enter_context(self._background(command, argument.strip('"')))
                         continue
-                    result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
+                    result = subprocess.run(
+                        command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, timeout=60
+                    )
                     assert result.returncode == 0, result.stderr
                     assert result.stdout.replace(self._suffix, "") == expected, f"{self._page.name}:{block.line}"
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "TYPEDRPC_KAFKA": self._address, "NO_COLOR": "1"}
 
     def _placed(self, text: str) -> str:
         """The text for the Kafka of the tests, with names that no other run uses."""
@@ -157,6 +162,11 @@ class Notebook:
             if inspect.isawaitable(running):
                 await running
         return out.getvalue().replace(self._suffix, "") if self._suffix else out.getvalue()
+
+    def _placed_command(self, prompt: str) -> str:
+        """The command, for the services of this run: `typedrpc describe users`, `typedrpc call users/get`."""
+        pattern = rf"(?<= )({'|'.join(map(re.escape, self._names)) or '$.'})(?=[ /]|$)"
+        return re.sub(pattern, rf"\1{self._suffix}", prompt) if prompt.startswith("$ typedrpc ") else prompt
 
     def _command(self, prompt: str) -> list[str]:
         name, *arguments = shlex.split(prompt.removeprefix("$ "))

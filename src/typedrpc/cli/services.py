@@ -97,7 +97,7 @@ def describe(
     if as_json:
         typer.echo(document.model_dump_json(indent=2))
     else:
-        _print(document, Console(highlight=False))
+        _print(document, Console(highlight=False, soft_wrap=True))
 
 
 async def _contract(settings: Settings, service: str, seconds: float) -> ContractDocument:
