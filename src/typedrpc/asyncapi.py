@@ -287,4 +287,5 @@ def _const(value: str) -> _Object:
 
 
 def _told(doc: str) -> _Object:
-    return {"summary": doc.partition("\n")[0], "description": doc} if doc else {}
+    summary, more, _ = doc.partition("\n")
+    return {**({"summary": summary} if summary else {}), **({"description": doc} if more else {})}
