@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from typedrpc.cli import calling, running, services
+from typedrpc.cli import calling, running, services, tailing
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
 from typedrpc.document import VERSION
@@ -16,6 +16,7 @@ app.command()(running.run)
 app.command("list")(services.list_services)
 app.command()(services.describe)
 app.command()(calling.call)
+app.command()(tailing.tail)
 
 
 def _version(wanted: bool) -> None:
