@@ -17,7 +17,7 @@ from typedrpc.method import ALL_DIALECTS, Dialect
 from typedrpc.options import CallOptions, Key, Metadata, check_timeout
 from typedrpc.served import Served
 from typedrpc.serving import Serving
-from typedrpc.transport import Transport
+from typedrpc.transport import TopicSpec, Transport
 from typedrpc.transport.bridge import BridgedTransport
 from typedrpc.transport.kafka import KafkaTransport, connection_of
 from typedrpc.transport.memory import MemoryLog, MemoryTransport
@@ -128,6 +128,14 @@ class Rpc:
     def pending_calls(self) -> int:
         """How many calls of this process wait for a reply."""
         return len(self._calls.dispatcher) if self._calls is not None else 0
+
+    @property
+    def required_topics(self) -> tuple[TopicSpec, ...]:
+        """What it needs of Kafka: the topics of the services given so far, and typedrpc's own."""
+        named = {topic for served in self._served.values() for topic in served.topics}
+        topics, services = self._topics, [self._topics.request_topic(name) for name in sorted(named)]
+        own = [topics.reply_topic(), topics.cancel_topic()]
+        return (*services, *own, topics.reflection_topic()) if self._reflection else (*services, *own)
 
     def serve(self, *services: object) -> None:
         """Serves each object's most derived contracts, from the start on or, if started, from now on.

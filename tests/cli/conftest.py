@@ -100,7 +100,7 @@ def server(kafka: str, name: str, tmp_path: Path) -> Iterator[Path]:
 def run(tmp_path: Path) -> Command:
     """Runs `typedrpc` in a folder that has none of the server's code."""
     folder = tmp_path / "elsewhere"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
 
     def typedrpc(*arguments: str, stdin: str = "", **environment: str) -> Run:
         done = subprocess.run(

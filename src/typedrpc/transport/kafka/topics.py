@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from typedrpc.transport import TopicSpec, TransportError
 from typedrpc.transport.kafka.connection import Connection, hasten, translated, uncut
@@ -50,6 +51,22 @@ async def ensure_topics(
             await asyncio.sleep(0.02)
         existing.update(counts)
         return {t.name: existing[t.name] for t in topics}
+
+
+async def found_topics(connection: Connection, names: Sequence[str], timeout: float) -> dict[str, TopicSpec]:
+    """Those of the names that exist, with their partitions and the settings that were made for them."""
+    async with translated(f"topics at {connection.address}"), asyncio.timeout(timeout), admin_of(connection) as admin:
+        existing = await _partitions(admin, None)
+        there = [name for name in names if name in existing]
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in there]
+        answers = await admin.describe_configs(asked) if asked else []
+        settings = {name: config for answer in answers for name, config in _settings(answer)}
+        return {n: TopicSpec(name=n, partitions=existing[n], config=settings.get(n, {})) for n in there}
+
+
+def _settings(answer: Any) -> list[tuple[str, dict[str, str]]]:
+    """Source: DescribeConfigs, version 1: code, text, type and name of a resource, then its settings."""
+    return [(resource[3], {entry[0]: entry[1] for entry in resource[4]}) for resource in answer.resources]
 
 
 @asynccontextmanager
