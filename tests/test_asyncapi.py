@@ -219,6 +219,7 @@ def test_a_reply_is_one_and_only_one_of_its_messages(headers: dict[str, str], bo
         if accepts(document, message["headers"], headers) and accepts(document, message["payload"], body)
     ]
     assert fitting == [name]
+    assert not accepts(document, messages["echo.echo.reply"]["headers"], NOT_FOUND)
     assert messages["echo.echo.error.Nobody"]["summary"] == "There is no such person."
     assert {"NOT_FOUND", *(status.value for status in BUILT_IN)} <= {
         *messages["error.typedrpc"]["headers"]["properties"]["rpc-status"]["enum"]
@@ -246,6 +247,19 @@ def test_a_method_in_another_dialect_has_its_headers_and_bare_bodies(
     value, *others = reply_messages(document, operation).values()
     assert (request["contentType"], value["contentType"]) == kinds
     assert [list(other["headers"]["required"]) for other in others] == ([[headers[0], "rpc-status"]] if errors else [])
+
+
+def test_nothing_as_a_value_is_told_from_an_error_by_the_header_with_the_status() -> None:
+    document = described(Smallrye)
+    messages = reply_messages(document, "smallrye.smile")
+    for headers, name in (({}, "smallrye.smile.reply"), ({"rpc-status": "NOT_FOUND"}, "error.smallrye")):
+        sent = {"REPLY_CORRELATION_ID": "a-1", **headers}
+        fitting = [
+            key
+            for key, m in messages.items()
+            if accepts(document, m["headers"], sent) and accepts(document, m["payload"], None)
+        ]
+        assert fitting == [name]
 
 
 def test_bare_values_are_the_body_itself() -> None:

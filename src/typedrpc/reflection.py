@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from typedrpc.contract import Service, service, service_spec
-from typedrpc.document import VERSION, ContractDocument, document_of
+from typedrpc.contract import Service, service
+from typedrpc.document import VERSION, ContractDocument
 from typedrpc.errors import ResourceExhausted, RpcError
 from typedrpc.served import Served
 from typedrpc.transport import Record, Transport
@@ -112,9 +112,7 @@ class ReflectionServer(Reflection):
     def _document(self, name: str) -> ContractDocument:
         found = self._documents.get(name)
         if found is None:
-            served = self._served[name]
-            made = document_of(service_spec(served.contract), served.contract, type(served.instance))
-            found = self._documents[name] = made
+            found = self._documents[name] = self._served[name].document()
         return found
 
     def _status(self, served: Served) -> ServedService:

@@ -12,6 +12,7 @@ from typedrpc.client import handler_context, make_client, register, request, unr
 from typedrpc.codec import refuse_by_filter
 from typedrpc.config import Limits, Topics
 from typedrpc.contract import contracts_of
+from typedrpc.document import ContractDocument
 from typedrpc.errors import UsageError
 from typedrpc.method import ALL_DIALECTS, Dialect
 from typedrpc.options import CallOptions, Key, Metadata, check_timeout
@@ -123,6 +124,11 @@ class Rpc:
     def services(self) -> tuple[str, ...]:
         """The names of the services given so far."""
         return tuple(self._served)
+
+    @property
+    def contracts(self) -> tuple[ContractDocument, ...]:
+        """Their contract documents."""
+        return tuple(served.document() for served in self._served.values())
 
     @property
     def pending_calls(self) -> int:

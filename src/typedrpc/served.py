@@ -9,6 +9,7 @@ from typing import Any
 from typedrpc.codec import BareCodec, MethodCodec, ReplyError
 from typedrpc.contract import ServiceSpec, service_spec
 from typedrpc.dialects import CONVENTIONS
+from typedrpc.document import ContractDocument, document_of
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import DeadlineExceeded, RpcError, Status
 from typedrpc.method import MethodSpec
@@ -101,6 +102,10 @@ class Served:
             spec.topic_of(m) for m in spec.methods.values() if spec.delivery_of(m) == "at_most_once"
         }
         self._foreign = _foreign_methods(spec, self._methods)
+
+    def document(self) -> ContractDocument:
+        """The service as JSON, with the types of this server where its contract leaves them open."""
+        return document_of(service_spec(self.contract), self.contract, type(self.instance))
 
     def find(self, request: Request, topic: str) -> ServedMethod | None:
         """The request's method; None where it is for another service that may share the topic. Raises Malformed."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from typedrpc.cli import calling, running, services, tailing, topics
+from typedrpc.cli import calling, exporting, running, services, tailing, topics
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
 from typedrpc.document import VERSION
@@ -18,6 +18,7 @@ app.command()(services.describe)
 app.command()(calling.call)
 app.command()(tailing.tail)
 app.add_typer(topics.app, name="topics")
+app.command()(exporting.asyncapi)
 
 
 def _version(wanted: bool) -> None:

@@ -36,6 +36,18 @@ def run(
 
 def load(target: str) -> Rpc:
     """The Rpc that `module:attribute` names; raises UsageError that says what is not there."""
+    module, found = named(target)
+    if isinstance(found, Rpc):
+        return found
+    there = [name for name, value in vars(module).items() if isinstance(value, Rpc)]
+    has = f"it has {', '.join(there)}" if there else "it has none at all"
+    what = "nothing" if found is None else f"a {type(found).__name__}"
+    attribute = target.partition(":")[2]
+    raise UsageError(f"{target!r}: {attribute!r} is {what} and no Rpc in module {module.__name__!r}; {has}")
+
+
+def named(target: str) -> tuple[ModuleType, Any]:
+    """The module of `module:attribute`, and what the attribute is, or None; raises UsageError."""
     module_name, colon, attribute = target.partition(":")
     if not (module_name and colon and attribute):
         raise UsageError(f"{target!r}: write MODULE:RPC, as in `server:rpc`")
@@ -44,12 +56,7 @@ def load(target: str) -> Rpc:
     found: Any = module
     for name in attribute.split("."):
         found = getattr(found, name, None)
-    if isinstance(found, Rpc):
-        return found
-    there = [name for name, value in vars(module).items() if isinstance(value, Rpc)]
-    has = f"it has {', '.join(there)}" if there else "it has none at all"
-    what = "nothing" if found is None else f"a {type(found).__name__}"
-    raise UsageError(f"{target!r}: {attribute!r} is {what} and no Rpc in module {module_name!r}; {has}")
+    return module, found
 
 
 def _import(name: str) -> ModuleType:

@@ -1,0 +1,58 @@
+"""`typedrpc asyncapi`: services as an AsyncAPI document, or as a page that shows one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from typedrpc.asyncapi import asyncapi as document_of
+from typedrpc.asyncapi import asyncapi_html
+from typedrpc.cli.connection import Settings
+from typedrpc.cli.outcome import told
+from typedrpc.cli.sources import HELP, contracts, is_running
+from typedrpc.document import ContractDocument
+from typedrpc.errors import UsageError
+
+
+def asyncapi(
+    context: typer.Context,
+    targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help=HELP)],
+    as_html: Annotated[bool, typer.Option("--html", help="A page; its viewer is loaded from unpkg.com.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Else standard output.")] = None,
+    title: Annotated[str | None, typer.Option(help="Else the names of the services.")] = None,
+    api_version: Annotated[str | None, typer.Option(help="Else what the contracts hash to.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds in which a server must answer.")] = 5.0,
+) -> None:
+    """Write an AsyncAPI 3.0 document of services."""
+    settings: Settings = context.obj
+    with told():
+        documents = contracts(settings, targets, timeout)
+        made = document_of(
+            documents,
+            title=title or ", ".join(document.service for document in documents),
+            version=api_version or _version(documents),
+            server=settings.kafka.partition(",")[0] if any(map(is_running, targets)) else None,
+        )
+        text = asyncapi_html(made) if as_html else json.dumps(made, indent=2)
+        if output is None:
+            typer.echo(text)
+        else:
+            _write(output, text)
+
+
+def _version(documents: list[ContractDocument]) -> str:
+    """As `typedrpc list` shows it where there is one service."""
+    hashes = [document.hash for document in documents]
+    whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return whole[:12]
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None

@@ -1,0 +1,63 @@
+"""Contract documents, from wherever a command's arguments say: a module, a file or a server that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from typedrpc.cli.connection import Settings, connected
+from typedrpc.cli.running import named
+from typedrpc.codec import summary
+from typedrpc.document import ContractDocument, contract_schema
+from typedrpc.errors import UsageError
+from typedrpc.rpc import Rpc
+
+HELP = (
+    "MODULE:NAME, an Rpc or a contract; FILE.json, as `typedrpc describe --json` writes it; "
+    "or else the name of a service that runs."
+)
+
+
+def is_running(target: str) -> bool:
+    """Whether a server has to be asked."""
+    return ":" not in target and not target.endswith(".json")
+
+
+def contracts(settings: Settings, targets: list[str], seconds: float) -> list[ContractDocument]:
+    """Those of all targets, in order. Raises UsageError, TransportError, and DeadlineExceeded for what does not run."""
+    running = [target for target in targets if is_running(target)]
+    asked = iter(asyncio.run(_asked(settings, running, seconds)) if running else [])
+    found: list[ContractDocument] = []
+    for target in targets:
+        if is_running(target):
+            found.append(next(asked))
+        elif target.endswith(".json"):
+            found.append(_read(target))
+        else:
+            found += _imported(target)
+    return found
+
+
+async def _asked(settings: Settings, services: list[str], seconds: float) -> list[ContractDocument]:
+    async with connected(settings) as client:
+        return await asyncio.gather(*(client.contract(service, seconds) for service in services))
+
+
+def _read(file: str) -> ContractDocument:
+    try:
+        return ContractDocument.model_validate_json(Path(file).read_bytes())
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None
+    except ValidationError as error:
+        raise UsageError(f"{file} is no contract document: {summary(error)}") from None
+
+
+def _imported(target: str) -> list[ContractDocument]:
+    _, found = named(target)
+    if isinstance(found, Rpc):
+        return list(found.contracts)
+    if found is None:
+        raise UsageError(f"{target!r}: the module has nothing of this name")
+    return [contract_schema(found)]

@@ -1,0 +1,96 @@
+"""`asyncapi`, of a module, of a file and of a server that runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli_runs import Command
+
+CONTRACT = '''
+from typing import Protocol
+from faststream.kafka import KafkaBroker
+from typedrpc import Rpc, Service, service
+
+class Users(Service, Protocol, service="users"):
+    @service.method
+    async def get(self, id: int) -> str:
+        """Find a user."""
+        ...
+
+class Hello(Service, service="hello"):
+    @service.method
+    async def hello(self) -> str:
+        return "hello"
+
+rpc = Rpc(KafkaBroker("nowhere:9092"))
+rpc.serve(Hello())
+nothing = None
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path, run: Command) -> Path:
+    """Where commands run; it has a module."""
+    here = tmp_path / "elsewhere"
+    (here / "contracts.py").write_text(CONTRACT)
+    return here
+
+
+def test_contracts_and_rpcs_of_modules_are_described_without_kafka(folder: Path, run: Command) -> None:
+    done = run("asyncapi", "contracts:Users", "contracts:rpc")
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert sorted(document["operations"]) == ["hello.hello", "users.get"]
+    assert document["info"]["title"] == "users, hello"
+    assert "servers" not in document
+
+
+def test_a_title_and_a_version_may_be_given(folder: Path, run: Command) -> None:
+    info = json.loads(run("asyncapi", "contracts:Users", "--title", "People", "--api-version", "1.2").out)["info"]
+    assert (info["title"], info["version"]) == ("People", "1.2")
+
+
+def test_a_page_is_written_to_a_file(folder: Path, run: Command) -> None:
+    done = run("asyncapi", "contracts:Users", "--html", "-o", "users.html")
+    assert (done.code, done.out) == (0, ""), done.err
+    page = (folder / "users.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "Find a user." in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["contracts:nothing"], "nothing of this name"),
+        (["contracts:KafkaBroker"], "no service"),
+        (["absent.json"], "absent.json: No such file"),
+        (["other.json"], "no contract document"),
+        (["contracts:Users", "contracts:Users"], "two documents of the service 'users'"),
+        (["contracts:Users", "-o", "absent/file"], "absent/file: No such file"),
+    ],
+)
+def test_what_cannot_be_described_is_said_in_one_line(
+    folder: Path, run: Command, arguments: list[str], said: str
+) -> None:
+    (folder / "other.json").write_text("{}")
+    done = run("asyncapi", *arguments)
+    assert (done.code, done.out) == (1, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.kafka
+def test_a_server_that_runs_is_described_as_its_contract_document_is(
+    server: Path, run: Command, kafka: str, name: str, tmp_path: Path
+) -> None:
+    done = run("asyncapi", name)
+    assert done.code == 0, done.err
+    running = json.loads(done.out)
+    assert running["servers"]["kafka"]["host"] == kafka.partition(",")[0]
+    assert f"{name}.echo" in running["operations"]
+    (tmp_path / "elsewhere" / "echo.json").write_text(run("describe", name, "--json").out)
+    written = json.loads(run("asyncapi", "echo.json").out)
+    assert written == {key: value for key, value in running.items() if key != "servers"}
