@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from typing import Any, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -30,7 +30,7 @@ _KINDS: Final[dict[Any, str]] = {
 class _Part(BaseModel):
     """What is not known is kept out: a document may come from a newer version."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore")
 
 
 class ParameterDocument(_Part):

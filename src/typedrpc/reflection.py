@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from typedrpc.contract import Service, service
 from typedrpc.document import VERSION, ContractDocument
@@ -27,10 +27,8 @@ from typedrpc.wire import Address, Malformed, Request, parse_request
 _log = logging.getLogger("typedrpc")
 
 
-class ServedService(BaseModel):
+class ServedService(BaseModel, frozen=True, extra="ignore"):
     """A service that a process serves: the hash of its contract, how many handlers run in it, and what it refused."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     contract_hash: str
@@ -43,10 +41,8 @@ class ServedService(BaseModel):
     unsent: int = 0
 
 
-class Instance(BaseModel):
+class Instance(BaseModel, frozen=True, extra="ignore"):
     """A server process. `uptime` is in seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     host: str

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
@@ -31,7 +31,7 @@ _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512":
 class Settings(BaseSettings):
     """The connection. The password has no flag: other users of a machine can read those."""
 
-    model_config = SettingsConfigDict(env_prefix="TYPEDRPC_", extra="ignore")
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="TYPEDRPC_", extra="ignore")
 
     kafka: str = "localhost:9092"
     tls: bool = False
