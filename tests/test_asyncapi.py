@@ -3,13 +3,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, cast
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
+from uuid import UUID
 
 import pytest
 from jsonschema import Draft7Validator, ValidationError
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, Json, JsonValue, create_model
+from typing_extensions import TypedDict
 
 from typedrpc import ContractDocument, RpcError, Service, Status, UsageError, contract_schema, service
 from typedrpc.asyncapi import asyncapi, asyncapi_html
@@ -309,6 +314,56 @@ def test_schemas_are_of_draft_7() -> None:
     other = at(document, "#/channels/echo/messages/echo.echo.request")["payload"]["properties"]["other"]
     assert other["allOf"] == [{"$ref": "#/components/schemas/Message"}]  # a default beside a reference is ignored
     assert other["default"]["text"] == "?"
+
+
+T = TypeVar("T")
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Pair(NamedTuple):
+    left: int
+    right: Cat
+
+
+class Options(TypedDict, total=False):
+    depth: int
+
+
+class Box(BaseModel, Generic[T]):
+    content: T
+    more: list[Box[T]] = []
+
+
+class Everything(Service, Protocol, service="everything"):
+    @service.method
+    async def all(
+        self,
+        numbers: tuple[Decimal, ...],
+        when: datetime | date | timedelta,
+        ids: set[UUID],
+        colour: Colour,
+        pair: Pair,
+        options: Options,
+        box: Box[Annotated[int, Field(ge=0, examples=[3], deprecated=True)]],
+        parsed: Json[Cat],
+        by_name: dict[Annotated[str, Field(pattern="^a")], Cat | Dog],
+        empty: tuple[()],
+        anything: JsonValue,
+        cats: list[Annotated[Cat, Field(description="a cat")]],
+    ) -> Box[Box[str]] | None: ...
+
+
+def test_types_of_every_kind_are_valid_by_the_official_schema() -> None:
+    document = described(Everything)
+    OFFICIAL.validate(document)
+    for reference in references(document):
+        at(document, reference)
+    properties = at(document, "#/channels/everything/messages/everything.all.request")["payload"]["properties"]
+    assert properties["pair"]["items"] == [{"type": "integer"}, {"$ref": "#/components/schemas/Cat"}]
+    assert properties["cats"]["items"] == {"allOf": [{"$ref": "#/components/schemas/Cat"}], "description": "a cat"}
 
 
 def test_a_default_or_a_name_that_looks_like_a_reference_stays_as_it_is() -> None:

@@ -9,7 +9,18 @@ from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 import pytest
 from pydantic import BaseModel, Field, create_model
 
-from typedrpc import ContractDocument, NotFound, Retry, RpcError, Service, Status, UsageError, contract_schema, service
+from typedrpc import (
+    ContractDocument,
+    NotFound,
+    Retry,
+    Rpc,
+    RpcError,
+    Service,
+    Status,
+    UsageError,
+    contract_schema,
+    service,
+)
 from typedrpc.document import MethodDocument, contract_hash, request_schema
 
 
@@ -214,3 +225,19 @@ def test_a_field_may_be_called_as_a_word_that_does_not_matter() -> None:
 def test_what_is_no_service_is_refused() -> None:
     with pytest.raises(UsageError, match="no service"):
         contract_schema(Message)
+
+
+def test_an_rpc_has_the_documents_of_its_services_with_the_types_of_their_servers() -> None:
+    class Store(Service, Generic[T], service="store"):
+        @service.method
+        async def put(self, item: T) -> None: ...
+
+    class Messages(Store[Message]):
+        @service.method
+        async def put(self, item: Message) -> None: ...
+
+    rpc = Rpc.in_memory()
+    rpc.serve(Messages())
+    (document,) = rpc.contracts
+    assert document == contract_schema(Messages)
+    assert document.methods[0].parameters[0].json_schema == {"$ref": "#/definitions/Message"}
