@@ -165,7 +165,7 @@ class Notebook:
 
     def _placed_command(self, prompt: str) -> str:
         """The command, for the services of this run: `typedrpc describe users`, `typedrpc call users/get`."""
-        pattern = rf"(?<= )({'|'.join(map(re.escape, self._names)) or '$.'})(?=[ /]|$)"
+        pattern = rf"(?<= )({'|'.join(map(re.escape, self._names)) or '$.'})(?=[ /@]|$)"
         return re.sub(pattern, rf"\1{self._suffix}", prompt) if prompt.startswith("$ typedrpc ") else prompt
 
     def _command(self, prompt: str) -> list[str]:

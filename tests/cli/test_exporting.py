@@ -48,6 +48,17 @@ def test_contracts_and_rpcs_of_modules_are_described_without_kafka(folder: Path,
     assert "servers" not in document
 
 
+def test_a_module_stands_for_all_contracts_that_it_defines(folder: Path, run: Command) -> None:
+    (folder / "server.py").write_text(
+        "from contracts import *\nclass UsersServer(Users):\n    @service.method\n"
+        "    async def get(self, id: int) -> str: return ''\n"
+    )
+    assert sorted(json.loads(run("asyncapi", "contracts").out)["operations"]) == ["hello.hello", "users.get"]
+    done = run("asyncapi", "server")
+    assert (done.code, done.out) == (1, "")
+    assert "defines no contract" in done.err
+
+
 def test_a_title_and_a_version_may_be_given(folder: Path, run: Command) -> None:
     info = json.loads(run("asyncapi", "contracts:Users", "--title", "People", "--api-version", "1.2").out)["info"]
     assert (info["title"], info["version"]) == ("People", "1.2")
@@ -64,6 +75,7 @@ def test_a_page_is_written_to_a_file(folder: Path, run: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["users"], "no module 'users' here or on the Python path; a service that runs is written users@running"),
         (["contracts:nothing"], "nothing of this name"),
         (["contracts:KafkaBroker"], "no service"),
         (["absent.json"], "absent.json: No such file"),
@@ -86,7 +98,7 @@ def test_what_cannot_be_described_is_said_in_one_line(
 def test_a_server_that_runs_is_described_as_its_contract_document_is(
     server: Path, run: Command, kafka: str, name: str, tmp_path: Path
 ) -> None:
-    done = run("asyncapi", name)
+    done = run("asyncapi", f"{name}@running")
     assert done.code == 0, done.err
     running = json.loads(done.out)
     assert running["servers"]["kafka"]["host"] == kafka.partition(",")[0]

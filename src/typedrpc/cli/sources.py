@@ -8,26 +8,29 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from typedrpc.cli.connection import Settings, connected
-from typedrpc.cli.running import named
+from typedrpc.cli.importing import imported, named
 from typedrpc.codec import summary
+from typedrpc.contract import contracts_of
 from typedrpc.document import ContractDocument, contract_schema
 from typedrpc.errors import UsageError
 from typedrpc.rpc import Rpc
 
 HELP = (
-    "MODULE:NAME, an Rpc or a contract; FILE.json, as `typedrpc describe --json` writes it; "
-    "or else the name of a service that runs."
+    "MODULE, all contracts that it defines, or MODULE:NAME, a contract or an Rpc; FILE.json, as `typedrpc describe "
+    "--json` writes it; or SERVICE@running, asked of a server."
 )
+
+_RUNNING = "@running"
 
 
 def is_running(target: str) -> bool:
     """Whether a server has to be asked."""
-    return ":" not in target and not target.endswith(".json")
+    return target.endswith(_RUNNING)
 
 
 def contracts(settings: Settings, targets: list[str], seconds: float) -> list[ContractDocument]:
     """Those of all targets, in order. Raises UsageError, TransportError, and DeadlineExceeded for what does not run."""
-    running = [target for target in targets if is_running(target)]
+    running = [target.removesuffix(_RUNNING) for target in targets if is_running(target)]
     asked = iter(asyncio.run(_asked(settings, running, seconds)) if running else [])
     found: list[ContractDocument] = []
     for target in targets:
@@ -55,9 +58,24 @@ def _read(file: str) -> ContractDocument:
 
 
 def _imported(target: str) -> list[ContractDocument]:
+    if ":" not in target:
+        return _defined(target)
     _, found = named(target)
     if isinstance(found, Rpc):
         return list(found.contracts)
     if found is None:
         raise UsageError(f"{target!r}: the module has nothing of this name")
     return [contract_schema(found)]
+
+
+def _defined(name: str) -> list[ContractDocument]:
+    """The contracts that a module defines; what implements one that is defined elsewhere is none."""
+    try:
+        module = imported(name)
+    except UsageError as error:
+        raise UsageError(f"{error}; a service that runs is written {name}@running") from None
+    classes = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == name]
+    found = {contract: None for cls in classes for contract in contracts_of(cls) if contract.__module__ == name}
+    if not found:
+        raise UsageError(f"module {name!r} defines no contract; one of an Rpc is written {name}:NAME_OF_THE_RPC")
+    return [contract_schema(contract) for contract in found]

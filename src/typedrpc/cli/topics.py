@@ -9,8 +9,8 @@ from typing import Annotated, Literal, NamedTuple
 import typer
 from pydantic_core import to_json
 
+from typedrpc.cli.importing import load
 from typedrpc.cli.outcome import told
-from typedrpc.cli.running import load
 from typedrpc.errors import UsageError
 from typedrpc.rpc import Rpc
 from typedrpc.transport import TopicSpec
