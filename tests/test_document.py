@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_document_says_of_a_method_all_that_its_contract_says() -> None:
 
 
 def test_models_are_definitions_with_their_descriptions_and_constraints() -> None:
-    (message,) = contract_schema(Echo).definitions.values()
+    message = contract_schema(Echo).definitions["Message"]
     assert message["description"] == "What is said."
     assert message["required"] == ["text"]
     assert message["properties"] == {
@@ -102,6 +103,45 @@ def test_models_are_definitions_with_their_descriptions_and_constraints() -> Non
         "size": {"type": "integer", "exclusiveMinimum": 0, "default": 3, "description": "in bytes"},
         "child": {"anyOf": [{"$ref": "#/definitions/Message"}, {"type": "null"}], "default": None},
     }
+
+
+def test_a_named_type_is_a_definition_wherever_it_stands() -> None:
+    class Mood(StrEnum):
+        GOOD = "good"
+
+    class Moods(BaseModel):
+        all: list[Mood]
+
+    class Named(Service, Protocol, service="named"):
+        @service.method
+        async def use(self, mood: Annotated[Mood, Field(description="of today")], moods: Moods, at: Point) -> Mood: ...
+
+    document = contract_schema(Named)
+    refs = [p.json_schema["$ref"] for p in document.methods[0].parameters]
+    assert refs == ["#/definitions/Mood", "#/definitions/Moods", "#/definitions/Point"]
+    assert document.methods[0].reply == {"$ref": "#/definitions/Mood"}
+    assert sorted(document.definitions) == ["Mood", "Moods", "Point"]
+    assert document.definitions["Point"]["required"] == ["x"]
+
+
+def test_two_types_of_one_name_are_two_definitions() -> None:
+    def another() -> type[StrEnum]:
+        class Mood(StrEnum):
+            BAD = "bad"
+
+        return Mood
+
+    class Mood(StrEnum):
+        GOOD = "good"
+
+    Bad = another()
+
+    class Named(Service, Protocol, service="named"):
+        @service.method
+        async def use(self, one: Mood, other: Bad) -> None: ...  # type: ignore[valid-type]  # pyright: ignore[reportInvalidTypeForm]
+
+    document = contract_schema(Named)
+    assert [document.definitions[key]["enum"] for key in ("Mood", "Mood_2")] == [["good"], ["bad"]]
 
 
 def test_bytes_and_their_defaults_are_base64_as_on_the_wire() -> None:

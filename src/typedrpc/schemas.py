@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import itertools
+import re
 from typing import Any, cast
 
 from pydantic import JsonValue, TypeAdapter
@@ -47,8 +49,9 @@ class Schemas:
         def placed(value: Any) -> Any:
             if isinstance(value, Place):
                 schema = made[value.name, "validation"]
-                own = definitions[value.name] if schema.get("$ref") == REFERENCE + value.name else schema
-                return {**own, **value.default}
+                if schema.get("$ref") == REFERENCE + value.name:
+                    schema = _by_reference(definitions[value.name], definitions)
+                return {**schema, **value.default}
             if isinstance(value, dict):
                 return {key: placed(each) for key, each in cast("dict[str, Any]", value).items()}
             if isinstance(value, list):
@@ -57,6 +60,25 @@ class Schemas:
 
         filled = placed(document)
         return filled, {k: v for k, v in sorted(definitions.items()) if not k.startswith("typedrpc_")}
+
+
+def _by_reference(schema: JsonSchema, definitions: dict[str, Any]) -> JsonSchema:
+    """A reference in place of an enum, a dataclass or a TypedDict, which Pydantic writes out where an adapter has it at
+    its top: it is one type, wherever it stands.
+    """
+    title = schema.get("title")
+    if not (isinstance(title, str) and ("properties" in schema or "enum" in schema)):
+        return schema
+    clean = re.sub(r"[^A-Za-z0-9._-]", "_", title)
+    for number in itertools.count(1):
+        key = clean if number == 1 else f"{clean}_{number}"
+        if _undescribed(definitions.setdefault(key, schema)) == _undescribed(schema):
+            break
+    return {"$ref": REFERENCE + key}
+
+
+def _undescribed(schema: JsonSchema) -> JsonSchema:
+    return {key: value for key, value in schema.items() if key != "description"}
 
 
 def _as_json(adapter: TypeAdapter[Any], value: Any) -> JsonValue:
