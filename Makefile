@@ -95,5 +95,5 @@ clean:
 .venv/dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check "pip>=25.1"
-	$(BIN)/python -m pip install -q -e ".[cli,uvloop]" --group dev
+	$(BIN)/python -m pip install -q -e ".[generate,uvloop]" --group dev
 	@touch $@ .venv/core

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -15,7 +16,7 @@ from typedrpc.contract import ServiceSpec, contract_of
 from typedrpc.errors import BUILT_IN, RpcError, Status
 from typedrpc.method import Delivery, Dialect
 from typedrpc.options import Retry
-from typedrpc.schemas import JsonSchema, Schemas
+from typedrpc.schemas import EMPTY, JsonSchema, Schemas
 from typedrpc.signature import close_types
 
 VERSION: Final = version("typedrpc")
@@ -226,7 +227,7 @@ def _error(error: type[RpcError], service: ServiceSpec, schemas: Schemas) -> dic
         "code": error.code,
         "doc": "" if doc.startswith(f"{error.__name__}(") else doc,  # @dataclass has written it
         "base": built_in,
-        "fields": [_parameter(p, schemas) for p in method.errors.fields_of(error).parameters.values()],
+        "fields": [_field(field, schemas) for field in method.errors.fields_of(error)],
     }
 
 
@@ -236,6 +237,21 @@ def _parameter(parameter: inspect.Parameter, schemas: Schemas) -> dict[str, Any]
         "kind": _KINDS[parameter.kind],
         "required": parameter.default is parameter.empty,
         "json_schema": schemas.of(parameter.annotation, parameter.default),
+    }
+
+
+def _field(field: dataclasses.Field[Any], schemas: Schemas) -> dict[str, Any]:
+    default: Any = inspect.Parameter.empty
+    factory: Any = field.default_factory
+    if field.default is not dataclasses.MISSING:
+        default = field.default
+    elif factory in EMPTY:
+        default = factory()
+    return {
+        "name": field.name,
+        "kind": "keyword_only",
+        "required": default is inspect.Parameter.empty and factory is dataclasses.MISSING,
+        "json_schema": schemas.of(field.type, default),
     }
 
 

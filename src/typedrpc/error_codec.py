@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_type_hints
@@ -26,9 +25,9 @@ class ErrorCodec:
         self._declared = {cls: _FieldsCodec(cls, scope) for cls in raises}
         self._by_name = {cls.__name__: cls for cls in raises}
 
-    def fields_of(self, cls: type[RpcError]) -> inspect.Signature:
-        """The own fields of an error of `raises`, as keyword-only parameters with resolved annotations."""
-        return inspect.signature(self._declared[cls].holder)
+    def fields_of(self, cls: type[RpcError]) -> tuple[dataclasses.Field[Any], ...]:
+        """The own fields of an error of `raises`, with resolved annotations."""
+        return dataclasses.fields(self._declared[cls].holder)
 
     def dump(self, error: RpcError) -> tuple[Status, bytes] | None:
         """Status and body; None where the method neither declares the error nor inherits it from a built-in class.

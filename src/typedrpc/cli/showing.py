@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, cast
 
 from typedrpc.document import MethodDocument, ParameterDocument
@@ -49,13 +50,19 @@ def parameter_text(parameter: ParameterDocument) -> str:
 
 def signature_text(method: MethodDocument) -> str:
     """`name(parameters) -> reply`."""
-    parts: list[str] = []
-    kinds = [p.kind for p in method.parameters]
-    for place, parameter in enumerate(method.parameters):
-        if parameter.kind == "keyword_only" and "keyword_only" not in kinds[:place]:
-            parts.append("*")
-        parts.append(parameter_text(parameter))
-        if parameter.kind == "positional_only" and kinds[place + 1 : place + 2] != ["positional_only"]:
-            parts.append("/")
     reply = "None" if method.reply is None else type_text(method.reply)
-    return f"{method.name}({', '.join(parts)}) -> {reply}"
+    return f"{method.name}({', '.join(parameter_list(method.parameters, parameter_text))}) -> {reply}"
+
+
+def parameter_list(parameters: Sequence[ParameterDocument], text: Callable[[ParameterDocument], str]) -> Generator[str]:
+    """The parameters as text, with Python's `/` and `*` between their kinds."""
+    before: str | None = None
+    for parameter in parameters:
+        if before == "positional_only" != parameter.kind:
+            yield "/"
+        if before != "keyword_only" == parameter.kind:
+            yield "*"
+        yield text(parameter)
+        before = parameter.kind
+    if before == "positional_only":
+        yield "/"

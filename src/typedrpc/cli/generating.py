@@ -1,0 +1,34 @@
+"""`typedrpc generate`: a package for those who call a service without having its code."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from typedrpc.cli.outcome import told
+from typedrpc.cli.sources import HELP, contracts
+from typedrpc.errors import UsageError
+
+
+def generate(
+    context: typer.Context,
+    source: Annotated[str, typer.Option("--from", metavar="SOURCE", help=HELP)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PACKAGE", help="The folder of the package.")],
+    timeout: Annotated[float, typer.Option(help="Seconds in which a server must answer.")] = 5.0,
+) -> None:
+    """Write a package with the models, errors, contract and client of a service."""
+    with told():
+        for needed in ("datamodel_code_generator", "jinja2", "ruff"):
+            if importlib.util.find_spec(needed) is None:
+                raise UsageError("`typedrpc generate` needs its extra: pip install 'typedrpc[generate]'")
+        from typedrpc.cli.stubs.package import write_package  # needs the extra
+
+        documents = contracts(context.obj, [source], timeout)
+        if len(documents) != 1:
+            names = ", ".join(document.service for document in documents)
+            raise UsageError(f"{source!r} has several services, {names}: name one contract, as MODULE:NAME")
+        for file in write_package(documents[0], output):
+            typer.echo(str(file))

@@ -1,0 +1,171 @@
+"""Classes and types in Python, made by datamodel-code-generator, and mended where a type checker would object."""
+
+from __future__ import annotations
+
+import ast
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from datamodel_code_generator import InputFileType, LiteralType, PythonVersion, generate
+from datamodel_code_generator.enums import DataModelType, DefaultValueType, TargetPydanticVersion
+from datamodel_code_generator.format import DatetimeClassType
+
+from typedrpc.cli.stubs.schema import PART, Models
+from typedrpc.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedModels:
+    """Source code: the imports, the classes, and by the parts of `Models` the types of each method and error."""
+
+    imports: str
+    classes: str
+    class_names: Sequence[str]
+    types: Mapping[str, Sequence[ast.expr]]
+
+
+def generated(models: Models) -> GeneratedModels:
+    """Raises UsageError where the generator cannot read the schemas."""
+    module = ast.parse(_generate(json.dumps(models.schema())))
+    module = _without_root_models(module)
+    imports = [each for each in module.body if isinstance(each, ast.Import | ast.ImportFrom)]
+    classes = {each.name: each for each in module.body if isinstance(each, ast.ClassDef)}
+    own = [cls for name, cls in classes.items() if not name.startswith(PART)]
+    for cls in own:
+        _mend_defaults(cls)
+        _name_aliased_fields(cls)
+    return GeneratedModels(
+        imports="\n".join(map(ast.unparse, imports)),
+        classes="\n\n\n".join(map(ast.unparse, own)),
+        class_names=[cls.name for cls in own],
+        types={part: _annotations(classes[name]) if name in classes else [] for part, name in models.parts.items()},
+    )
+
+
+def _generate(schema: str) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of constraints that the chosen types imply
+        try:
+            made = generate(
+                schema,
+                input_file_type=InputFileType.JsonSchema,
+                output_model_type=DataModelType.PydanticV2BaseModel,
+                target_python_version=PythonVersion.PY_311,
+                target_pydantic_version=TargetPydanticVersion.V2_14,
+                output_datetime_class=DatetimeClassType.Datetime,
+                enum_field_as_literal=LiteralType.Off,
+                deserialize_default_values=list(DefaultValueType),
+                strict_nullable=True,
+                strict_refs=True,
+                allow_remote_refs=False,
+                skip_root_model=True,
+                keep_model_order=True,
+                treat_dot_as_module=False,
+                use_annotated=True,
+                field_constraints=True,
+                use_missing_sentinel=True,  # what may be left out and has no default is not null
+                use_schema_description=True,
+                use_single_line_docstring=True,
+                use_specialized_enum=True,
+                use_tuple_for_fixed_items=True,
+                use_unique_items_as_set=True,
+                formatters=[],
+            )
+        except Exception as error:  # it documents no common one
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UsageError(f"no models can be made of the contract document: {first}") from error
+    if not isinstance(made, str):
+        raise UsageError("the contract document has models in several modules: none has a dot in its name")
+    return made
+
+
+def _annotations(cls: ast.ClassDef) -> list[ast.expr]:
+    """Those of `p0`, `p1`, ... in order."""
+    return [each.annotation for each in cls.body if isinstance(each, ast.AnnAssign)]
+
+
+def _without_root_models(module: ast.Module) -> ast.Module:
+    """The type itself in place of a `RootModel`, which callers would have to wrap and unwrap. It stays where it refers
+    to itself, and where it holds bytes, which models write in another way.
+    """
+    roots: dict[str, ast.expr] = {}
+    for each in module.body:
+        if isinstance(each, ast.ClassDef) and any(ast.unparse(base).startswith("RootModel[") for base in each.bases):
+            (root,) = _annotations(each)
+            if not {each.name, "bytes", "Base64UrlBytes"} & _names_in(root):
+                roots[each.name] = root
+    inlined = _Inlined(roots)
+    for _ in roots:  # one may be of others
+        roots.update({name: inlined.visit(root) for name, root in roots.items()})
+    module.body = [each for each in module.body if not (isinstance(each, ast.ClassDef) and each.name in roots)]
+    made = inlined.visit(module)
+    assert isinstance(made, ast.Module)
+    return made
+
+
+class _Inlined(ast.NodeTransformer):
+    """Puts types in place of names, and leaves out constraints that say nothing."""
+
+    def __init__(self, types: Mapping[str, ast.expr]) -> None:
+        self._types = types
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._types.get(node.id, node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        match self.generic_visit(node):
+            case ast.Subscript(
+                value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[kind, ast.Call(keywords=keywords)])
+            ) if {each.arg for each in keywords} <= _implied(kind):
+                return kind
+            case visited:
+                return visited
+
+
+def _implied(kind: ast.expr) -> set[str | None]:
+    lengths = {"min_length", "max_length"} if ast.unparse(kind).startswith("tuple[") else set[str]()
+    return {"validate_default", *lengths}
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def _mend_defaults(cls: ast.ClassDef) -> None:
+    """A default that JSON writes in another type, as a date in text, is one for a validator only."""
+    for each in cls.body:
+        if isinstance(each, ast.AnnAssign) and each.value is not None and not _is_of_type(each.value, each.annotation):
+            validated = f"Field({ast.unparse(each.value)}, validate_default=True)"
+            each.value = ast.parse(validated, mode="eval").body
+
+
+def _is_of_type(value: ast.expr, annotation: ast.expr) -> bool:
+    names = _names_in(annotation)
+    match value:
+        case ast.Constant(value=str()):
+            return bool(names & {"str", "Literal", "JsonValue"}) and not names & {"Decimal", "Base64UrlBytes"}
+        case ast.List(elts=[]) | ast.Dict(keys=[]):
+            return True
+        case ast.List() | ast.Dict() | ast.Tuple() | ast.Set():
+            return False
+        case _:
+            return True
+
+
+def _name_aliased_fields(cls: ast.ClassDef) -> None:
+    """A field whose name on the wire is none in Python is given by its own name, `from_` for `from`."""
+    fields = [each for each in cls.body if isinstance(each, ast.AnnAssign)]
+    if not any(isinstance(part, ast.keyword) and part.arg == "alias" for each in fields for part in ast.walk(each)):
+        return
+    by_name = ast.keyword("validate_by_name", ast.Constant(True))
+    for each in cls.body:
+        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Call):  # model_config
+            each.value.keywords.append(by_name)
+            return
+    config = ast.parse("model_config = ConfigDict()").body[0]
+    assert isinstance(config, ast.Assign)
+    assert isinstance(config.value, ast.Call)
+    config.value.keywords.append(by_name)
+    cls.body.insert(cls.body.index(fields[0]), config)
