@@ -16,7 +16,7 @@ from typedrpc.contract import ServiceSpec, contract_of
 from typedrpc.errors import BUILT_IN, RpcError, Status
 from typedrpc.method import Delivery, Dialect
 from typedrpc.options import Retry
-from typedrpc.schemas import EMPTY, JsonSchema, Schemas
+from typedrpc.schemas import JsonSchema, Schemas, makes_empty
 from typedrpc.signature import close_types
 
 VERSION: Final = version("typedrpc")
@@ -245,7 +245,7 @@ def _field(field: dataclasses.Field[Any], schemas: Schemas) -> dict[str, Any]:
     factory: Any = field.default_factory
     if field.default is not dataclasses.MISSING:
         default = field.default
-    elif factory in EMPTY:
+    elif makes_empty(factory):
         default = factory()
     return {
         "name": field.name,

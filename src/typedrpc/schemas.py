@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, cast
+from typing import Any, cast, get_origin
 
 from pydantic import JsonValue, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
@@ -17,8 +17,10 @@ JsonSchema = dict[str, JsonValue]
 REFERENCE = "#/definitions/"
 """Where a schema looks for a definition: in the document's own `definitions`."""
 
-EMPTY: frozenset[object] = frozenset({list, dict, set, frozenset, tuple})
-"""Factories of defaults that are known without a call of somebody's code."""
+
+def makes_empty(factory: object) -> bool:
+    """Whether a default's factory is `list`, `dict[str, int]` or the like: known without a call of somebody's code."""
+    return (get_origin(factory) or factory) in (list, dict, set, frozenset, tuple)
 
 
 class Place:
@@ -128,7 +130,7 @@ class _Generator(GenerateJsonSchema):
     def get_default_value(self, schema: Any) -> Any:
         """Also where a factory makes it empty, as in `Field(default_factory=list)`."""
         factory = schema.get("default_factory")
-        return factory() if factory in EMPTY else super().get_default_value(schema)
+        return factory() if makes_empty(factory) else super().get_default_value(schema)
 
     def bytes_schema(self, schema: Any) -> JsonSchemaValue:
         made = super().bytes_schema(schema)

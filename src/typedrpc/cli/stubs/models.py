@@ -61,7 +61,6 @@ def _generate(schema: str) -> str:
                 strict_refs=True,
                 allow_remote_refs=False,
                 skip_root_model=True,
-                keep_model_order=True,
                 treat_dot_as_module=False,
                 use_annotated=True,
                 field_constraints=True,

@@ -87,10 +87,11 @@ def _check(folder: Path) -> None:
 
 def _formatted(text: str, file: Path) -> str:
     """By the settings of the project that the file is in."""
+    there = next(parent for parent in file.resolve().parents if parent.is_dir())
     for arguments in (["check", "--select", "I,F401", "--fix-only", "--quiet"], ["format", "--quiet"]):
-        command = [sys.executable, "-m", "ruff", *arguments, "--stdin-filename", str(file), "-"]
+        command = [sys.executable, "-m", "ruff", *arguments, "--stdin-filename", str(file.resolve()), "-"]
         done = subprocess.run(  # noqa: S603  # ruff, on what was written here
-            command, input=text, capture_output=True, text=True, check=False, timeout=_FORMAT_PATIENCE
+            command, input=text, capture_output=True, text=True, check=False, timeout=_FORMAT_PATIENCE, cwd=there
         )
         if done.returncode != 0:
             raise UsageError(f"ruff could not format {file}: {done.stderr.strip()}")

@@ -1,0 +1,308 @@
+"""`generate`: what it writes is the same contract, in Python that checkers and formatters accept."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+import pytest
+from faststream.kafka import KafkaBroker
+from pydantic import AnyUrl
+
+import rich_contract
+from cli_runs import Command
+from real_kafka import FEW
+from rich_contract import Users
+from typedrpc import ContractDocument, InvalidArgument, Rpc, UsageError, contract_schema
+from typedrpc.cli.stubs.package import sources, write_package
+from typedrpc.schemas import JsonSchema
+
+Import = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Import]:
+    """Imports a package of the test's own folder."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """That of the rich contract."""
+    write_package(contract_schema(Users), tmp_path / "users_api")
+    return tmp_path / "users_api"
+
+
+SIMPLE = """
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Literal, Protocol
+from pydantic import BaseModel, ConfigDict, Field
+from typedrpc import NotFound, Retry, RpcError, Service, Status, service
+
+class Kind(Enum):
+    SMALL = "s"
+    LARGE = 2
+
+class Item(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    id: Annotated[int, Field(ge=0, lt=10)]
+    kind: Kind = Kind.SMALL
+    tags: list[str] = []
+    parent: "Item | None" = None
+
+class NoItem(NotFound, code=Status.NOT_FOUND):
+    id: int
+    others: tuple[int, ...] = (1, 2)
+
+class Busy(RpcError, code=Status.ABORTED): ...
+
+class Items(Service, Protocol, service="shop.items-v2"):
+    @service.method(raises=[NoItem, Busy], timeout=2.5, idempotent=True, retry=Retry(backoff=0.5))
+    async def get(self, id: int, /, *, mode: Literal["a", "b"] = "a", data: bytes = b"x") -> Item | None: ...
+    @service.method(name="list-all", topic="other")
+    async def list(self, kinds: frozenset[Kind] = frozenset({Kind.LARGE})) -> list[Item]: ...
+    @service.method(oneway=True)
+    async def seen(self, item: Item) -> None: ...
+"""
+
+
+def test_a_generated_contract_is_the_contract(tmp_path: Path, importing: Import) -> None:
+    (tmp_path / "simple.py").write_text(SIMPLE)
+    original = contract_schema(importing("simple").Items)
+    write_package(original, tmp_path / "items_api")
+    again = contract_schema(importing("items_api").ShopItemsV2)
+    assert again.model_dump() == original.model_dump()
+
+
+def test_types_of_every_kind_have_the_same_json_in_the_generated_contract(package: Path, importing: Import) -> None:
+    original, again = contract_schema(Users), contract_schema(importing("users_api").Users)
+    assert [m.python_name for m in again.methods] == [m.python_name for m in original.methods]
+    for new, old in zip(again.methods, original.methods, strict=True):
+        assert new.model_dump(exclude={"parameters", "reply"}) == old.model_dump(exclude={"parameters", "reply"})
+        assert [(p.name, p.kind, p.required) for p in new.parameters] == [
+            (p.name, p.kind, p.required) for p in old.parameters
+        ]
+        assert [p.json_schema.get("default") for p in new.parameters] == [
+            p.json_schema.get("default") for p in old.parameters
+        ]
+    assert again.errors == original.errors
+    for name in ("Address", "Colour", "Level", "User", "Point", "Filter"):
+        assert again.definitions[name] == original.definitions[name], name
+
+
+def test_docstrings_are_kept(package: Path, importing: Import) -> None:
+    api = importing("users_api")
+    for name in ("Users", "User", "Colour", "Address", "UserNotFound"):
+        assert docs_of(getattr(api, name)) == docs_of(getattr(rich_contract, name)), name
+    assert docs_of(api.Users.get) == "Find a user.\n\nBy id."
+    assert api.Address.model_fields["street"].description == "with the number"
+
+
+def docs_of(thing: Any) -> str:
+    return (inspect.getdoc(thing) or "").strip()
+
+
+def test_what_is_written_is_clean_to_checkers_and_formatters(package: Path) -> None:
+    def run(*command: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=package.parent, capture_output=True, text=True, timeout=110
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    (package.parent / "pyrightconfig.json").write_text(
+        json.dumps({"include": ["users_api"], "strict": ["users_api"], "pythonVersion": "3.11"})
+    )
+    run("ruff", "format", "--check", "users_api")
+    run("ruff", "check", "--select", "E4,E7,E9,F,I", "users_api")
+    run("mypy", "--strict", "users_api")
+    run("pyright", "--pythonpath", sys.executable)
+
+
+def test_what_is_written_is_the_same_each_time(package: Path) -> None:
+    before = {file.name: file.read_text() for file in package.iterdir() if file.is_file()}
+    write_package(ContractDocument.model_validate_json(contract_schema(Users).model_dump_json()), package)
+    assert {file.name: file.read_text() for file in package.iterdir() if file.is_file()} == before
+    assert sorted(before) == ["__init__.py", "client.py", "contract.py", "errors.py", "models.py", "py.typed"]
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def rpc(request: pytest.FixtureRequest) -> Rpc:
+    if request.param == "memory":
+        return Rpc.in_memory(topics=FEW)
+    return Rpc(KafkaBroker(request.getfixturevalue("kafka"), logger=None), topics=FEW)
+
+
+async def test_a_generated_client_calls_the_original_server(
+    rpc: Rpc, unique: Callable[[str], str], tmp_path: Path, importing: Import
+) -> None:
+    text = inspect.getsource(rich_contract)
+    (tmp_path / "original.py").write_text(text.replace('"users', f'"{unique("users")}'))
+    original: Any = importing("original")
+    write_package(contract_schema(original.Users), tmp_path / "users_api")
+    api: Any = importing("users_api")
+    client_name = next(name for name in api.__all__ if name.endswith("Client"))
+    users, server = getattr(api, client_name), original.UsersServer()
+    user = api.User(
+        id=1, name="Ada", seen=datetime(2020, 1, 1), ref=UUID(int=7), from_="there", pet=api.Dog(name="Rex")
+    )
+    rpc.serve(server)
+    async with rpc:
+        assert await users.save(user) == "DARK_GREEN 1,2 a/b HIGH []"
+        given = {"colour": api.Colour.RED, "point": api.Point(x=5), "tags": ("c",), "marks": frozenset({3})}
+        assert await users.save(user, level=api.Level.LOW, **given) == "RED 5,0 c LOW [3]"
+        assert server.saved[0].model_dump(mode="json") == user.model_dump(mode="json")
+        assert (server.saved[0].from_, server.saved[0].pet) == ("there", original.Dog(name="Rex"))
+        assert await users.get(1, deep=True) == user
+        with pytest.raises(api.UserNotFound) as caught:
+            await users.get(2)
+        assert (caught.value.id, caught.value.near, caught.value.code) == (
+            2,
+            api.Address(street="Elsewhere 1"),
+            "NOT_FOUND",
+        )
+        with pytest.raises(InvalidArgument):
+            await users.get(-1)
+        assert await users.values() == [10, "a", "1.5", "ff", "2020-01-01", 1.0, "x"]
+        exact = await users.values(
+            3, mode="b", exact=Decimal("0.10"), data=b"\x00", day=date(2021, 2, 3), ratio=None, text=2.5
+        )
+        assert exact == [3, "b", "0.10", "00", "2021-02-03", None, 2.5]
+        page = await users.find_all(api.Filter(name="A"), (1, 2), [1], {"any": [1]})
+        assert (page.items, page.next) == ([user, user], "{'name': 'A'} 1-2 {'any': [1]}")
+        assert (await users.find_all(api.Filter(), (1,), [])).next == "{} 1-10 None"
+        assert await users.pairs(api.Address(street="x")) == [(1, "Address")]
+        assert await users.blob(b"\xff", Path("a/b"), AnyUrl("http://example.org/")) == b"\xffa/b http://example.org/"
+        assert await users.nothing() is None
+        assert await users.plain("up") == "UP"
+        await users.log("seen")
+        async with asyncio.timeout(20):
+            await server.logged.wait()
+        assert server.lines == ["seen"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        (("methods", 0, "python_name"), "a b", "a method 'a b', which is no name in Python"),
+        (("methods", 0, "python_name"), "import", "a method 'import'"),
+        (("methods", 0, "parameters", 0, "name"), "x=print('run')", "a parameter"),
+        (("errors", "Locked", "type"), "A: pass", "an error 'A: pass'"),
+        (("definitions", "User"), {"$ref": "http://127.0.0.1:1/x.json"}, "does not define"),
+        (("definitions", "User", "properties", "name"), {"$ref": "#/definitions/Nope"}, "does not define"),
+    ],
+)
+def test_a_document_that_python_cannot_say_is_refused(place: Sequence[Any], value: Any, says: str) -> None:
+    document: Any = contract_schema(Users).model_dump(mode="json")
+    there: Any = document
+    for key in place[:-1]:
+        there = there[key]
+    there[place[-1]] = value
+    with pytest.raises(UsageError, match=says):
+        sources(ContractDocument.model_validate(document))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"x-python-import": {"module": "os", "name": "system"}},
+        {"type": "string", "x-python-type": "os.system"},
+        {"type": "object", "properties": {}, "customBasePath": "os.PathLike"},
+        {"type": "string", "customTypePath": "os.PathLike"},
+        {"type": "string", "default": '"""\nimport os\n"""', "description": '"""\nimport os\n"""'},
+        {"type": "object", "title": "A(os)", "properties": {"x\nimport os": {"type": "integer"}}},
+        {"type": "string", "enum": ["\nimport os"], "x-enum-varnames": ["import os"], "title": "E"},
+    ],
+)
+def test_no_code_gets_from_a_document_into_a_package(schema: JsonSchema) -> None:
+    """Whoever may write to Kafka may answer for a server."""
+    document = contract_schema(Users).model_dump(mode="json")
+    document["definitions"]["Address"] = schema
+    document["doc"] = document["methods"][0]["doc"] = 'a """\nimport os\n""" b \\'
+    document["errors"]["Locked"]["doc"] = '"""; import os'
+    try:
+        made = sources(ContractDocument.model_validate(document))
+    except UsageError:
+        return
+    for name, text in made.items():
+        compile(text, name, "exec")
+        imports = [line for line in text.splitlines() if line.lstrip().startswith(("import os", "from os"))]
+        assert not [each for each in imports if runs(text, each)], text
+
+
+def runs(text: str, line: str) -> bool:
+    """Whether the line is a statement, and not inside of a text."""
+    statements = [each for each in ast.walk(ast.parse(text)) if isinstance(each, ast.Import | ast.ImportFrom)]
+    return any(ast.unparse(each) == line.strip() for each in statements)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, run: Command) -> Path:
+    """Where commands run; it has a module with one contract."""
+    here = tmp_path / "elsewhere"
+    (here / "simple.py").write_text(SIMPLE)
+    return here
+
+
+def test_the_command_writes_a_package_and_names_its_files(folder: Path, run: Command) -> None:
+    done = run("generate", "--from", "simple", "-o", "items_api")
+    assert done.code == 0, done.err
+    files = [f"items_api/{name}.py" for name in ("models", "errors", "contract", "client", "__init__")]
+    assert done.out.splitlines() == files
+    assert run("generate", "--from", "simple:Items", "-o", "items_api").code == 0  # again over what it wrote itself
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["simple", "-o", "items-api"], "'items-api' is no name for a Python package"),
+        (["simple", "-o", "mine"], "mine holds something that was not generated"),
+        (["simple", "-o", "simple.py/api"], "Not a directory"),
+        (["two", "-o", "api"], "several services, one, two: name one contract"),
+        (["absent.json", "-o", "api"], "absent.json: No such file"),
+    ],
+)
+def test_what_cannot_be_generated_is_said_in_one_line(
+    folder: Path, run: Command, arguments: list[str], says: str
+) -> None:
+    (folder / "mine").mkdir()
+    (folder / "mine" / "__init__.py").write_text("precious = True")
+    (folder / "two.py").write_text(
+        "from typedrpc import *\n"
+        "class One(Service, service='one'):\n    @service.method\n    async def f(self) -> None: ...\n"
+        "class Two(Service, service='two'):\n    @service.method\n    async def f(self) -> None: ...\n"
+    )
+    done = run("generate", "--from", *arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1), done.err
+    assert says in done.err
+    assert (folder / "mine" / "__init__.py").read_text() == "precious = True"
+
+
+@pytest.mark.kafka
+def test_a_server_that_runs_gives_the_package_that_its_document_gives(
+    server: Path, run: Command, name: str, tmp_path: Path
+) -> None:
+    here = tmp_path / "elsewhere"
+    (here / "echo.json").write_text(run("describe", name, "--json").out)
+    assert run("generate", "--from", f"{name}@running", "-o", "running").code == 0
+    assert run("generate", "--from", "echo.json", "-o", "written").code == 0
+    for file in (here / "written").iterdir():
+        if file.is_file():
+            assert (here / "running" / file.name).read_text() == file.read_text()
