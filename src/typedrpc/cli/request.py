@@ -81,7 +81,7 @@ async def prepare(client: Connected, order: Order) -> Request:
     service, _, method_name = order.name.partition("/")
     if not (service and method_name):
         raise UsageError(f"{order.name!r}: write SERVICE/METHOD; `typedrpc list` and `typedrpc describe` name them")
-    document = await client.contract(service, order.timeout or 5.0)
+    document = await client.contract(service, max(order.timeout or 5.0, 1.0))  # a call may be shorter than a start
     method = _found(document, method_name)
     target, body = _target(document, method, order.content)
     return Request(
