@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from itertools import count
 
 import pytest
@@ -91,8 +92,10 @@ async def test_calls_that_fail_without_a_wait_leave_others_their_turn() -> None:
     async def send() -> tuple[Status, bytes]:
         raise NotFound("at once")
 
+    begin = time.monotonic()
     running = asyncio.create_task(measure(send, Load(at_once=2, seconds=30), Tally()))
     await asyncio.sleep(0.01)
+    assert time.monotonic() - begin < 20
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
