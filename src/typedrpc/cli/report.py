@@ -55,7 +55,7 @@ class Report:
 
 
 def report_of(method: str, oneway: bool, load: Load, tally: Tally) -> Report:
-    """Pure, but it sorts: a second for some millions of calls."""
+    """Sorts, which takes about a second for a million calls."""
     ordered = sorted(seconds * 1000 for seconds in tally.latencies)
     ok = {Status.OK: Ended(calls=len(ordered), example=None)} if ordered else {}
     failed = {status: Ended(calls=n, example=tally.examples[status]) for status, n in tally.errors.most_common()}
