@@ -35,7 +35,7 @@ Import = Callable[[str], ModuleType]
 @pytest.fixture
 def importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Import]:
     """Imports a package of the test's own folder."""
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     before = set(sys.modules)
     yield importlib.import_module
     for name in set(sys.modules) - before:

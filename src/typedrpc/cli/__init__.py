@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from typedrpc.cli import calling, exporting, generating, running, services, tailing, topics
+from typedrpc.cli import benching, calling, exporting, generating, running, services, tailing, topics
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
 from typedrpc.document import VERSION
@@ -17,6 +17,7 @@ app.command("list")(services.list_services)
 app.command()(services.describe)
 app.command()(calling.call)
 app.command()(tailing.tail)
+app.command()(benching.bench)
 app.add_typer(topics.app, name="topics")
 app.command()(exporting.asyncapi)
 app.command()(generating.generate)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from typedrpc.cli.event_loop import collect_less, run_loop
 from typedrpc.cli.importing import load
 from typedrpc.cli.outcome import told
 from typedrpc.rpc import Rpc
 
 _log = logging.getLogger("typedrpc")
-
-_YOUNG = 5000  # objects, in place of Python's 700: a call leaves a few for as long as it waits
 
 
 def run(
@@ -26,7 +23,7 @@ def run(
     """Serve an Rpc until SIGTERM or Ctrl-C; a second one does not wait for running handlers."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with told():
-        _runner()(serve(load(target)))
+        run_loop(serve(load(target)))
 
 
 async def serve(rpc: Rpc) -> None:
@@ -38,7 +35,7 @@ async def serve(rpc: Rpc) -> None:
         loop.add_signal_handler(number, task.cancel)
     aiokafka = logging.getLogger("aiokafka")
     aiokafka.setLevel(logging.CRITICAL)  # what goes wrong in the start is raised
-    _collect_less()
+    collect_less()
     try:
         async with rpc:
             aiokafka.setLevel(logging.WARNING)
@@ -46,20 +43,3 @@ async def serve(rpc: Rpc) -> None:
             await asyncio.Event().wait()
     except asyncio.CancelledError:
         _log.info("stopped")
-
-
-def _collect_less() -> None:
-    """What was imported stays: full collections, a tenth of a busy server's time, need not walk it. Young ones, each
-    for as many calls as wait at once, take a twentieth; where an app has chosen for itself to have fewer, it has."""
-    gc.collect()
-    gc.freeze()
-    if 0 < gc.get_threshold()[0] < _YOUNG:
-        gc.set_threshold(_YOUNG)
-
-
-def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
-    try:
-        import uvloop  # an extra
-    except ImportError:
-        return asyncio.run
-    return uvloop.run
