@@ -11,9 +11,12 @@ def main() -> None:
     for needed in ("typer", "pydantic_settings"):
         if importlib.util.find_spec(needed) is None:
             sys.exit("the typedrpc command needs its extra: pip install 'typedrpc[cli]'")
-    from typedrpc.cli import app  # needs the extra
+    try:
+        from typedrpc.cli import app  # needs the extra
 
-    app(prog_name="typedrpc")
+        app(prog_name="typedrpc")
+    except KeyboardInterrupt:  # while it is loaded
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -72,6 +79,31 @@ def test_a_page_is_written_to_a_file(folder: Path, run: Command) -> None:
     assert "Find a user." in page
 
 
+def test_the_page_and_the_document_are_served_until_ctrl_c(folder: Path) -> None:
+    command = [sys.executable, "-m", "typedrpc", "asyncapi", "contracts:Users", "--serve", "0"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process, killing(process):
+        assert process.stderr is not None
+        address = process.stderr.readline().partition(" ")[0]
+        assert address.startswith("http://127.0.0.1:")
+        with urlopen(f"{address}/asyncapi.json", timeout=10) as answer:
+            assert list(json.load(answer)["operations"]) == ["users.get"]
+        with urlopen(address, timeout=10) as answer:
+            assert "Find a user." in answer.read().decode()
+        with pytest.raises(HTTPError, match="404") as refused:
+            urlopen(f"{address}/etc/passwd", timeout=10)
+        refused.value.close()
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(20), process.stderr.read()) == (130, "")
+
+
+@contextmanager
+def killing(process: subprocess.Popen[str]) -> Generator[None]:
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -81,6 +113,8 @@ def test_a_page_is_written_to_a_file(folder: Path, run: Command) -> None:
         (["absent.json"], "absent.json: No such file"),
         (["other.json"], "no contract document"),
         (["contracts:Users", "contracts:Users"], "two documents of the service 'users'"),
+        (["contracts:Users", "--serve", "x:y"], "--serve x:y: give PORT or HOST:PORT"),
+        (["contracts:Users", "--serve", "99999"], "--serve 99999: give PORT or HOST:PORT"),
         (["contracts:Users", "-o", "absent/file"], "absent/file: No such file"),
     ],
 )

@@ -1,18 +1,21 @@
-"""`typedrpc asyncapi`: services as an AsyncAPI document, or as a page that shows one."""
+"""`typedrpc asyncapi`: services as an AsyncAPI document, as a page that shows one, or both served by HTTP."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 
 from typedrpc.asyncapi import asyncapi as document_of
 from typedrpc.asyncapi import asyncapi_html
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
+from typedrpc.cli.page import server_of
 from typedrpc.cli.sources import HELP, contracts, is_running
 from typedrpc.document import ContractDocument
 from typedrpc.errors import UsageError
@@ -22,6 +25,9 @@ def asyncapi(
     context: typer.Context,
     targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help=HELP)],
     as_html: Annotated[bool, typer.Option("--html", help="A page; its viewer is loaded from unpkg.com.")] = False,
+    serve: Annotated[
+        str | None, typer.Option(metavar="[HOST:]PORT", help="Serve the page, and the document beside it.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Else standard output.")] = None,
     title: Annotated[str | None, typer.Option(help="Else the names of the services.")] = None,
     api_version: Annotated[str | None, typer.Option(help="Else what the contracts hash to.")] = None,
@@ -37,11 +43,21 @@ def asyncapi(
             version=api_version or _version(documents),
             server=settings.kafka.partition(",")[0] if any(map(is_running, targets)) else None,
         )
+        if serve is not None:
+            _serve(made, serve)
+            return
         text = asyncapi_html(made) if as_html else json.dumps(made, indent=2)
         if output is None:
             typer.echo(text)
         else:
             _write(output, text)
+
+
+def _serve(made: Mapping[str, JsonValue], place: str) -> None:
+    with server_of(made, place) as server:
+        host, port = server.server_address[:2]
+        typer.echo(f"http://{host!s}:{port} shows it, /asyncapi.json has it; stop with Ctrl-C", err=True)
+        server.serve_forever()
 
 
 def _version(documents: list[ContractDocument]) -> str:
