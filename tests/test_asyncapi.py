@@ -177,6 +177,7 @@ def test_a_method_is_received_and_answered_where_its_request_says() -> None:
     assert document["channels"]["rpc.replies"]["address"] is None  # as a reply that has an address wants it
     assert document["servers"] == {"kafka": {"host": "localhost:9092", "protocol": "kafka"}}
     assert document["info"]["tags"] == [{"name": "echo", "description": "Says it again."}]
+    assert document["info"]["description"] == "Says it again."
 
 
 def test_a_request_has_the_headers_and_the_body_of_protocol_1() -> None:
@@ -427,6 +428,7 @@ def test_a_page_holds_the_whole_document_and_nothing_in_it_is_read_as_html() -> 
     made = asyncapi([hostile], title=HOSTILE, version=HOSTILE, server=HOSTILE)
     calm = Elements(asyncapi_html(asyncapi([document], title="t", version="1")))
     page = asyncapi_html(made)
+    assert '<meta charset="utf-8">' in page
     found = Elements(page)
     assert found.found == calm.found
     assert found.title == f"{HOSTILE} AsyncAPI"

@@ -53,10 +53,11 @@ def asyncapi(
     services = _Services()
     for document in documents:
         services.add(document)
+    doc = {"description": documents[0].doc} if len(documents) == 1 and documents[0].doc else {}
     tags = [{"name": d.service, **({"description": d.doc} if d.doc else {})} for d in documents]
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": title, "version": version, **({"tags": cast("Any", tags)} if tags else {})},
+        "info": {"title": title, "version": version, **doc, **({"tags": cast("Any", tags)} if tags else {})},
         "defaultContentType": "application/json",
         **({"servers": {"kafka": {"host": server, "protocol": "kafka"}}} if server is not None else {}),
         "channels": services.channels,
@@ -70,7 +71,8 @@ def asyncapi_html(document: Mapping[str, JsonValue]) -> str:
 
     It is FastStream's page, with AsyncAPI's own viewer, which takes HTML out of descriptions that could run.
     """
-    return get_asyncapi_html(_Page(document), try_it_out_path=None)
+    page = get_asyncapi_html(_Page(document), try_it_out_path=None)
+    return page.replace("<head>", '<head>\n        <meta charset="utf-8">', 1)  # a file has no header that says it
 
 
 class _Page:
