@@ -10,6 +10,7 @@ comment above the block:
 - `<!-- test: background "text" -->`: a command that is started, is up once it logged the text, and is stopped at the end
 - `<!-- test: run -->`: a command, and what it prints
 - `<!-- test: install -->`: not run
+- `<!-- test: new-user -->`: run by test_new_user.py
 """
 
 from __future__ import annotations
@@ -237,7 +238,7 @@ def test_the_commands_of_a_page_print_what_it_shows(page: Path, kafka: str, tmp_
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_every_block_is_understood(page: Path) -> None:
-    known = {"", "kafka", "compile", "output", "background", "run", "install"}
+    known = {"", "kafka", "compile", "output", "background", "run", "install", "new-user"}
     assert {b.directive.partition(" ")[0] for b in blocks_of(page)} <= known
     assert page.read_text().count("<!-- test:") == sum(1 for b in blocks_of(page) if b.directive)
     assert page.read_text().count("\n```") == 2 * len(blocks_of(page))
