@@ -39,7 +39,7 @@ import pytest
 import typedrpc
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"^(?:<!-- test: (?P<directive>.+?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -80,7 +80,7 @@ def having(*directives: str) -> list[Path]:
 
 
 def page_id(page: Path) -> str:
-    return page.name
+    return str(page.relative_to(ROOT)).removeprefix("docs/")
 
 
 class Notebook:
