@@ -40,7 +40,7 @@ import pytest
 import typedrpc
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"^(?:<!-- test: (?P<directive>.+?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -81,7 +81,7 @@ def having(*directives: str) -> list[Path]:
 
 
 def page_id(page: Path) -> str:
-    return page.name
+    return str(page.relative_to(ROOT)).removeprefix("docs/")
 
 
 class Notebook:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Literal
 
@@ -20,6 +21,7 @@ from typedrpc import (
     Service,
     Status,
     Topics,
+    current_call,
     service,
 )
 from typedrpc.transport import TopicPartition
@@ -210,3 +212,34 @@ async def test_a_handler_that_is_cancelled_before_it_began_is_answered() -> None
         await rpc.stop()
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(outcome, RpcError) for outcome in outcomes)
+
+
+async def test_the_log_of_a_failure_knows_its_call(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Service):
+        @service.method
+        async def at_once(self) -> None:
+            raise ValueError
+
+        @service.method
+        async def later(self) -> None:
+            await asyncio.sleep(0)
+            raise ValueError
+
+    seen: list[str] = []
+
+    def note(_record: logging.LogRecord) -> bool:
+        seen.append(f"{current_call().method} {current_call().metadata.get('request-id')}")
+        return True
+
+    caplog.handler.addFilter(note)
+    rpc = Rpc.in_memory()
+    rpc.serve(Failing())
+    try:
+        async with rpc:
+            failing = rpc.client(Failing, metadata={"request-id": "r-1"})
+            for call in (failing.at_once, failing.later):
+                with pytest.raises(InternalError):
+                    await call()
+    finally:
+        caplog.handler.removeFilter(note)
+    assert seen == ["Failing/at_once r-1", "Failing/later r-1"]

@@ -23,7 +23,7 @@ from typedrpc.errors import (
     Unavailable,
     was_received,
 )
-from typedrpc.options import Call, set_call
+from typedrpc.options import Call, set_call, within_call
 from typedrpc.served import Served, ServedMethod
 from typedrpc.wire import Address, Header, Request, metadata_headers
 
@@ -292,7 +292,7 @@ class Execution:
             metadata = metadata_headers(job.call.reply_metadata)
             answer = job.method.error_reply(job.request, error, job.queue_ms, self._exec_ms(job), metadata)
         except BaseException as failure:  # noqa: BLE001  # an error's fields and metadata are anybody's objects
-            self._log_failure(f"{job.method.name}: {type(error).__name__} cannot be sent", failure)
+            self._log_failure(job, f"{job.method.name}: {type(error).__name__} cannot be sent", failure)
             return None
         size = len(answer[1] or b"") if answer else 0
         if size > self._limits.max_body:
@@ -303,11 +303,11 @@ class Execution:
     def _internal(self, job: Job, error: BaseException) -> InternalError:
         """What a caller may know of a failure; the log has the rest, under the same id."""
         error_id = secrets.token_hex(8)
-        self._log_failure(f"{job.method.name} failed, error id {error_id}", error)
+        self._log_failure(job, f"{job.method.name} failed, error id {error_id}", error)
         return InternalError(f"{job.method.name}: the handler failed, see the server's log", error_id=error_id)
 
-    def _log_failure(self, text: str, error: BaseException) -> None:
-        with suppress(Exception):  # an app's own log filter may raise
+    def _log_failure(self, job: Job, text: str, error: BaseException) -> None:
+        with suppress(Exception), within_call(job.call):  # an app's own log filter may ask for it, or raise
             _log.error(text, exc_info=error)
 
     def _exec_ms(self, job: Job) -> int:
