@@ -29,7 +29,7 @@ from typedrpc.cli.findings import (
 from typedrpc.cli.gathering import instances
 from typedrpc.cli.importing import load
 from typedrpc.cli.outcome import told
-from typedrpc.cli.topic_findings import acl_findings, topic_findings, unasked, untimed
+from typedrpc.cli.topic_findings import acl_findings, call_findings, topic_findings, unasked, untimed
 from typedrpc.config import Topics
 from typedrpc.errors import UsageError
 from typedrpc.rpc import Rpc
@@ -93,10 +93,11 @@ def _subject(rpc: Rpc, target: str) -> Subject:
     connection = connection_of(rpc.broker) if rpc.broker is not None else None
     if connection is None:
         raise UsageError("this Rpc is in memory: it uses no Kafka")
+    required = [topic for topic in rpc.required_topics if rpc.services or topic.name != rpc.topics.reflection]
     return Subject(
         connection=connection,
         topics=rpc.topics,
-        required=rpc.required_topics,
+        required=tuple(required),
         services={document.service: document.hash for document in rpc.contracts},
         creates=rpc.create_topics,
         target=target,
@@ -132,7 +133,7 @@ async def _check(subject_of: Callable[[], Subject], seconds: float, tell: Tell) 
     if any(reached[each] for each in cluster.brokers.values()):
         tell(skipped("acls", "not all brokers are reached"))
     else:
-        await _ask(subject, cluster, seconds, tell)
+        await _ask(subject, cluster, first, seconds, tell)
 
 
 def _names(subject: Subject) -> set[str]:
@@ -147,7 +148,7 @@ async def _reached(subject: Subject, at: Iterable[Address], seconds: float) -> d
     return dict(zip(every, answers, strict=True))
 
 
-async def _ask(subject: Subject, cluster: SeenCluster, seconds: float, tell: Tell) -> None:
+async def _ask(subject: Subject, cluster: SeenCluster, at: Address, seconds: float, tell: Tell) -> None:
     """The clock and the servers, for which records are written that nobody takes for calls."""
     transport = KafkaTransport(subject.connection, start_timeout=seconds, instance_id=None)
     try:
@@ -158,10 +159,15 @@ async def _ask(subject: Subject, cluster: SeenCluster, seconds: float, tell: Tel
             tell(clock_findings(*await _skew(transport, subject.topics.cancels)))
         if reason := unasked(subject, cluster):
             tell([Finding("servers", "skipped", reason)])
-        else:
-            tell(server_findings(subject, await instances(transport, subject.topics, _WAIT), _WAIT))
+            return
+        processes = await instances(transport, subject.topics, _WAIT)
+        tell(server_findings(subject, processes, _WAIT))
+        called = {topic for process in processes for served in process.services for topic in served.topics}
+        if called and not subject.services:
+            seen = await look(subject.connection, at, sorted(called), (), seconds)
+            tell(call_findings(subject, processes, seen.topics))
     except TransportError as error:
-        tell([Finding("servers", "failed", str(error), "calls meet the same; see the broker's log")])
+        tell([Finding("servers", "failed", str(error), "calls meet the same; the broker's log may say more")])
     finally:
         await transport.stop()
 

@@ -162,7 +162,8 @@ def broker_findings(
 def clock_findings(ahead: float | None, trip: float) -> Iterator[Finding]:
     """`ahead` is by how many milliseconds the broker's clock is before this machine's, `trip` those of the question."""
     if ahead is None:
-        yield Finding("clock", "skipped", "the broker did not tell its time")
+        title = "the broker did not tell its time, as on a topic with message.timestamp.type=CreateTime"
+        yield Finding("clock", "skipped", title)
         return
     title = f"this machine's clock is {abs(ahead):.0f} ms {'behind' if ahead > 0 else 'ahead of'} the broker's"
     title += f" (± {trip / 2:.0f} ms)"

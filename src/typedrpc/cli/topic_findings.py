@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from typedrpc.cli.findings import Finding, Subject
 from typedrpc.config import Topics
+from typedrpc.reflection import Instance
 from typedrpc.transport import TopicSpec
 from typedrpc.transport.kafka.looking import Operation, SeenCluster, SeenTopic
 
 _TIMESTAMPS = "message.timestamp.type"
+_REFUSED = "oneways and large bodies are refused, with acks=all every record"
 _LARGEST = 1024 * 1024  # bytes of a record, which our own bodies with their headers stay below
 
 
@@ -27,10 +29,10 @@ def topic_findings(subject: Subject, cluster: SeenCluster) -> Iterator[Finding]:
         yield Finding("topics", "ok", f"{fine} of {len(seen)} topics are as needed")
     if unknown := [topic.name for topic, found in there if found.config is None]:
         remedy = _acl(subject, "DescribeConfigs", "topic", *unknown)
-        title = f"the settings of {', '.join(unknown)}: this user may not ask for them, and need not"
+        title = f"this user may not ask for the settings of {', '.join(unknown)}, and need not"
         yield Finding("topics", "skipped", title, f"to have them checked: {remedy}")
     if hidden := [topic.name for topic, found in seen if found.state == "hidden"]:
-        yield Finding("topics", "skipped", f"{', '.join(hidden)}: this user may not see whether they are there")
+        yield Finding("topics", "skipped", f"this user may not see whether these are there: {', '.join(hidden)}")
 
 
 def _missing(subject: Subject, names: list[str]) -> Finding:
@@ -50,13 +52,9 @@ def _problems(subject: Subject, topic: TopicSpec, found: SeenTopic, brokers: int
     if found.leaderless:
         title = f"{name}: no broker leads partition {', '.join(map(str, found.leaderless))}"
         yield Finding("topics", "failed", title, "start the brokers that have replicas of it; calls there time out")
-    if found.partitions != topic.partitions:
-        yield Finding(
-            "topics",
-            "warning",
-            f"{name} has {found.partitions} partition{'s' * (found.partitions > 1)}, not {topic.partitions}",
-            _partitions_remedy(subject, topic, found.partitions),
-        )
+    if found.partitions != topic.partitions and topic.partitions > 1:  # all partitions of the others are read by all
+        title = f"{name} has {found.partitions} partition{'s' * (found.partitions > 1)}, not {topic.partitions}"
+        yield Finding("topics", "warning", title, _partitions_remedy(subject, topic, found.partitions))
     if config.get(_TIMESTAMPS, "LogAppendTime") != "LogAppendTime" and name != subject.topics.reflection:
         title = f"{name} has {_TIMESTAMPS}={config[_TIMESTAMPS]}: {_without_broker_time(subject, name)}"
         yield Finding("topics", "warning", title, f"{change} {_TIMESTAMPS}=LogAppendTime")
@@ -71,10 +69,10 @@ def _problems(subject: Subject, topic: TopicSpec, found: SeenTopic, brokers: int
 
 def _replication(name: str, found: SeenTopic, least: int, brokers: int, change: str) -> Iterator[Finding]:
     if found.replicas < least:
-        title = f"{name} has {found.replicas} replicas and min.insync.replicas={least}: nothing can be written safely"
+        title = f"{name} has {found.replicas} replicas and min.insync.replicas={least}: {_REFUSED}"
         yield Finding("topics", "failed", title, f"{change} min.insync.replicas={found.replicas}, or add replicas")
     elif found.in_sync < least:
-        title = f"{name} has {found.in_sync} replicas in sync and min.insync.replicas={least}"
+        title = f"{name} has {found.in_sync} replicas in sync and min.insync.replicas={least}: {_REFUSED}"
         yield Finding("topics", "failed", title, "start the brokers that have its other replicas")
     elif found.replicas == 1 and brokers > 1:
         title = f"{name} has one replica: calls stop where its broker does"
@@ -82,16 +80,13 @@ def _replication(name: str, found: SeenTopic, least: int, brokers: int, change: 
 
 
 def _partitions_remedy(subject: Subject, topic: TopicSpec, there: int) -> str:
-    own = {subject.topics.replies: "reply_partitions", subject.topics.cancels: "", subject.topics.reflection: ""}
-    argument = own.get(topic.name, "request_partitions")
-    remedies = ["it works"]
-    if argument == "request_partitions":
-        remedies[0] += f", for at most {there} server process{'es' * (there > 1)} at once"
+    replies = topic.name == subject.topics.replies
+    works = "it works" if replies else f"it works, for at most {there} server process{'es' * (there > 1)} at once"
     if there < topic.partitions:
-        remedies.append(f"kafka-topics.sh {subject.tool} --alter --topic {topic.name} --partitions {topic.partitions}")
-    elif argument:
-        remedies.append(f"say Topics({argument}={there}): a count cannot be lowered")
-    return "; ".join(remedies)
+        more = f"kafka-topics.sh {subject.tool} --alter --topic {topic.name} --partitions {topic.partitions}"
+        return f"{works}; for more: {more}"
+    argument = "reply_partitions" if replies else "request_partitions"
+    return f"{works}; a count cannot be lowered, so say Topics({argument}={there})"
 
 
 def _without_broker_time(subject: Subject, name: str) -> str:
@@ -133,8 +128,8 @@ def needs(subject: Subject, seen: Mapping[str, SeenTopic]) -> list[Need]:
             asks = "`typedrpc list`, `describe` and `call` ask by it"
             found.append(Need("topic", topics.reflection, "Write", asks, must=False))
     if subject.target and subject.creates:
-        missing = [topic.name for topic in subject.required if seen[topic.name].state != "there"]
-        found += [Need("topic", name, "Create", "it is missing, or hidden from this user") for name in missing]
+        missing = [topic.name for topic in subject.required if seen[topic.name].state == "missing"]
+        found += [Need("topic", name, "Create", "the Rpc would make it at its start") for name in missing]
     return found
 
 
@@ -149,16 +144,33 @@ def acl_findings(subject: Subject, cluster: SeenCluster) -> Iterator[Finding]:
         if need.operation == "Create" and cluster.rights and "Create" in cluster.rights:
             allowed += 1
         elif rights is None:
-            title = f"Kafka does not tell whether {who} may {need.operation} on {need.kind} {need.name}"
+            title = f"Kafka does not tell whether {who} may {need.operation.lower()} {need.kind} {need.name}"
             yield Finding("acls", "skipped", title)
         elif need.operation in rights:
             allowed += 1
         else:
-            title = f"{who} may not {need.operation} on {need.kind} {need.name}: {need.purpose}"
+            title = f"{who} may not {need.operation.lower()} {need.kind} {need.name}: {need.purpose}"
             remedy = _acl(subject, need.operation, need.kind, need.name)
             yield Finding("acls", "failed" if need.must else "warning", title, remedy)
     if allowed == len(needed):
         yield Finding("acls", "ok", f"{who} has the {allowed} rights that a {role} needs")
+
+
+def call_findings(
+    subject: Subject, processes: Sequence[Instance], topics: Mapping[str, SeenTopic]
+) -> Iterator[Finding]:
+    """What this user may not call of what runs, which a client need not."""
+    refused = {
+        (served.name, topic)
+        for process in processes
+        for served in process.services
+        for topic in served.topics
+        if (rights := topics[topic].rights) is not None and "Write" not in rights
+    }
+    if refused:
+        services, names = sorted({service for service, _ in refused}), sorted({topic for _, topic in refused})
+        remedy = f"where it is to: {_acl(subject, 'Write', 'topic', *names)}"
+        yield Finding("acls", "warning", f"{subject.user or 'this user'} may not call {', '.join(services)}", remedy)
 
 
 def untimed(subject: Subject, cluster: SeenCluster) -> str:
@@ -178,7 +190,7 @@ def unasked(subject: Subject, cluster: SeenCluster) -> str:
 def _unusable(cluster: SeenCluster, topic: str, operation: Operation) -> str:
     found = cluster.topics[topic]
     if found.rights is not None and operation not in found.rights:
-        return f"this user may not {operation} on topic {topic}"
+        return f"this user may not {operation.lower()} topic {topic}"
     return "" if found.state == "there" and not found.leaderless else f"topic {topic} is missing or has no leader"
 
 

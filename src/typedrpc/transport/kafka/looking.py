@@ -22,7 +22,7 @@ Operation = Literal["Read", "Write", "Create", "Describe"]
 
 # https://kafka.apache.org/protocol#protocol_error_codes
 _UNKNOWN_TOPIC = 3
-_NO_COORDINATOR = (14, 15)  # loading; the first group of a cluster waits until its topic is made
+_NOT_YET = (14, 15, 16)  # the group's coordinator: the first group of a cluster waits until its topic is made
 _DENIED = (29, 30)
 
 # AclOperation of Kafka's Java client; a set of them is a bit field
@@ -77,7 +77,7 @@ async def look(
 def _seen(topic: Mapping[str, Any], config: Mapping[str, str] | None) -> SeenTopic:
     rights, partitions = _rights(topic["authorized_operations"]), topic["partitions"]
     if topic["error_code"] in _DENIED:
-        return SeenTopic(state="hidden", rights=rights)
+        return SeenTopic(state="hidden", rights=frozenset())  # to read and to write include to see
     if topic["error_code"] == _UNKNOWN_TOPIC:
         return SeenTopic(state="missing", rights=rights)
     return SeenTopic(
@@ -101,16 +101,17 @@ async def _configs(broker: AIOKafkaConnection, topics: Sequence[str]) -> dict[st
 
 async def _group_rights(connection: Connection, broker: AIOKafkaConnection, group: str) -> frozenset[Operation] | None:
     """Only the group's coordinator tells. Who may not see the group may do nothing with it."""
-    while (found := await broker.send(FindCoordinatorRequest(group, 0))).error_code in _NO_COORDINATOR:  # noqa: ASYNC110  # only asking tells, and `look` ends it
+    while True:  # `look` ends it
+        found = await broker.send(FindCoordinatorRequest(group, 0))
+        code, rights = found.error_code, _NOT_TOLD
+        if not code:
+            async with _connected(connection, found.host, found.port) as coordinator:
+                answer = (await coordinator.send(_Fixed(_DescribeGroupsRequest([group], True)))).to_object()
+            (described,) = answer["groups"]
+            code, rights = described["error_code"], described["authorized_operations"]
+        if code not in _NOT_YET:
+            return frozenset() if code in _DENIED else _rights(rights)
         await asyncio.sleep(_PAUSE)
-    if found.error_code in _DENIED:
-        return frozenset()
-    if found.error_code:
-        return None
-    async with _connected(connection, found.host, found.port) as coordinator:
-        answer = (await coordinator.send(_Fixed(_DescribeGroupsRequest([group], True)))).to_object()
-    (described,) = answer["groups"]
-    return _rights(described["authorized_operations"]) if described["error_code"] == 0 else None
 
 
 def _rights(bits: int) -> frozenset[Operation] | None:
