@@ -108,7 +108,7 @@ async def _check(subject_of: Callable[[], Subject], seconds: float, tell: Tell) 
     try:
         subject = subject_of()
         at = addresses(subject.connection.shared)
-    except (UsageError, ValueError) as error:
+    except UsageError as error:
         tell([Finding("config", "failed", str(error), "`typedrpc --help` names the settings of the connection")])
         tell(skipped("config", "the settings are not valid"))
         return

@@ -17,6 +17,8 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from typedrpc.errors import UsageError
+
 _TIMEOUT = 2.0
 
 Reason = Literal[
@@ -92,9 +94,15 @@ async def refusal_at(host: str, port: int, settings: Mapping[str, Any], seconds:
 
 
 def addresses(settings: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """The bootstrap servers, in order; raises ValueError for what is no address."""
+    """The bootstrap servers, in order. Raises UsageError for what is no address."""
     servers = settings["bootstrap_servers"]
-    return [(host, port) for host, port, _ in collect_hosts(servers, randomize=False)]
+    try:
+        found = [(host, port) for host, port, _ in collect_hosts(servers, randomize=False)]
+    except ValueError:
+        found = []
+    if not found or not all(host and 0 < port < 65536 for host, port in found):
+        raise UsageError(f"{servers!r}: write each bootstrap server as HOST:PORT")
+    return found
 
 
 def connection_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
