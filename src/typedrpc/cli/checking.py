@@ -48,7 +48,7 @@ def check(
     context: typer.Context,
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[MODULE:RPC]", help="An Rpc, with its own connection; else this command is a client."),
+        typer.Argument(metavar="MODULE:RPC", help="An Rpc, with its own connection; else this command, as a client."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that each step may take.")] = 5.0,

@@ -143,10 +143,9 @@ def broker_findings(
     subject: Subject, brokers: Mapping[int, Address], reached: Mapping[Address, Refusal | None]
 ) -> Iterator[Finding]:
     """Whether clients reach the brokers at the addresses that these advertise, where each call goes."""
-    fine = [f"{number} at {host}:{port}" for number, (host, port) in brokers.items() if not reached[host, port]]
+    fine = [f"broker {number} at {host}:{port}" for number, (host, port) in brokers.items() if not reached[host, port]]
     if fine:
-        plural = "brokers advertise addresses that are" if len(fine) > 1 else "broker advertises an address that is"
-        yield Finding("connectivity", "ok", f"{len(fine)} {plural} reached: {', '.join(fine)}")
+        yield Finding("connectivity", "ok", f"reached where it advertises itself: {', '.join(fine)}")
     for number, (host, port) in brokers.items():
         if refusal := reached[host, port]:
             title = f"broker {number} advertises {host}:{port}: {refusal.text}"
