@@ -34,6 +34,7 @@ rpc = Rpc(broker, topics=topics)
 strict = Rpc(broker, topics=topics, create_topics=False)
 shared = Rpc(broker)
 memory = Rpc.in_memory()
+commas = Rpc(KafkaBroker("one:9092,two:9092"))
 caller = Rpc(broker)
 for each in (rpc, strict, shared, memory):
     each.serve(Work())
@@ -170,7 +171,7 @@ def test_a_listener_that_never_answers_is_given_up(run: Command) -> None:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         failed = connection_failure(run("--kafka", address, "check", "--json", "--timeout", "1"))
     assert failed.title == f"{address}: it takes the connection and did not answer Kafka's protocol within 1 s"
-    assert failed.remedy.startswith("is this a port of Kafka's")
+    assert failed.remedy.startswith("is this a port of Kafka's, and not of a proxy")
 
 
 @pytest.mark.kafka
@@ -257,6 +258,11 @@ def test_settings_that_do_not_fit_fail_the_first_check(run: Command) -> None:
     for address in ("nowhere:port", "nowhere:99999", ""):
         title = found(run("--kafka", address, "check", "--json"))[0].title
         assert title == f"{[address]!r}: write each bootstrap server as HOST:PORT"
+
+
+def test_several_addresses_in_one_text_are_told(run: Command, module: str) -> None:
+    failed = one(found(run("check", f"{module}:commas", "--json", NAME="n", TYPEDRPC_KAFKA="h:1")), "config", "failed")
+    assert failed.title.endswith("give several bootstrap servers as a list, not as one text with commas")
 
 
 def test_an_rpc_in_memory_and_one_that_is_not_there_are_told(run: Command, module: str) -> None:

@@ -74,6 +74,7 @@ def cluster(users: SeenTopic | None = None, **topics: SeenTopic) -> SeenCluster:
     [
         (there(leaderless=(2, 5)), "failed", "users: no broker leads partition 2, 5", "start the brokers"),
         (there(replicas=1, in_sync=1), "failed", "users has 1 replicas and min.insync.replicas=2", "min.insync.replicas=1"),
+        (there(in_sync=2), "warning", "users has 2 of 3 replicas in sync", "start the brokers"),
         (there(in_sync=1), "failed", "users has 1 replicas in sync and min.insync.replicas=2", "start the brokers"),
         (
             there(replicas=1, in_sync=1, config={"min.insync.replicas": "1"}),

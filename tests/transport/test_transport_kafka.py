@@ -241,6 +241,18 @@ async def test_an_unreachable_broker_is_an_error_within_seconds_that_names_the_a
     await transport.stop()
 
 
+@pytest.mark.parametrize(
+    ("address", "says"), [("one:9092,two:9092", "as a list, not as one text"), ("one:port", "as HOST:PORT")]
+)
+async def test_what_is_no_address_is_an_error_that_says_how_to_write_it(address: str, says: str) -> None:
+    transport = a_transport(KafkaBroker(address, logger=None))
+    try:
+        with pytest.raises(TransportError, match=says):
+            await transport.start()
+    finally:
+        await transport.stop()
+
+
 async def test_a_broker_that_accepts_and_never_answers_is_an_error_within_the_start_timeout() -> None:
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -74,6 +74,9 @@ def _replication(name: str, found: SeenTopic, least: int, brokers: int, change: 
     elif found.in_sync < least:
         title = f"{name} has {found.in_sync} replicas in sync and min.insync.replicas={least}: {_REFUSED}"
         yield Finding("topics", "failed", title, "start the brokers that have its other replicas")
+    elif found.in_sync < found.replicas:
+        title = f"{name} has {found.in_sync} of {found.replicas} replicas in sync"
+        yield Finding("topics", "warning", title, "start the brokers that have the others: calls go on meanwhile")
     elif found.replicas == 1 and brokers > 1:
         title = f"{name} has one replica: calls stop where its broker does"
         yield Finding("topics", "warning", title, "add replicas by kafka-reassign-partitions.sh")

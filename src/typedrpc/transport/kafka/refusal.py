@@ -62,6 +62,8 @@ async def refusal(settings: Mapping[str, Any]) -> str:
                     return f"{found.text}; {found.remedy}" if found.remedy else found.text
     except TimeoutError:
         pass
+    except UsageError as error:
+        return str(error)
     return ""
 
 
@@ -100,6 +102,8 @@ def addresses(settings: Mapping[str, Any]) -> list[tuple[str, int]]:
         found = [(host, port) for host, port, _ in collect_hosts(servers, randomize=False)]
     except ValueError:
         found = []
+    if any("," in host for host, _ in found):  # aiokafka splits a text, and FastStream makes a list of it first
+        raise UsageError(f"{servers!r}: give several bootstrap servers as a list, not as one text with commas")
     if not found or not all(host and 0 < port < 65536 for host, port in found):
         raise UsageError(f"{servers!r}: write each bootstrap server as HOST:PORT")
     return found
