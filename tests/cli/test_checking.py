@@ -21,6 +21,7 @@ from typedrpc.cli.findings import Finding
 MODULE = """
 import os
 from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity
 from typedrpc import Rpc, Service, Topics, service
 
 class Work(Service, service=os.environ["NAME"]):
@@ -35,6 +36,7 @@ strict = Rpc(broker, topics=topics, create_topics=False)
 shared = Rpc(broker)
 memory = Rpc.in_memory()
 commas = Rpc(KafkaBroker("one:9092,two:9092"))
+bare = Rpc(KafkaBroker(os.environ["TYPEDRPC_KAFKA"], security=BaseSecurity(use_ssl=True)))
 caller = Rpc(broker)
 for each in (rpc, strict, shared, memory):
     each.serve(Work())
@@ -92,7 +94,10 @@ def test_the_command_line_itself_is_checked_as_a_client(server: Path, run: Comma
 @pytest.mark.kafka
 def test_a_server_of_another_contract_is_named(server: Path, run: Command, name: str, module: str) -> None:
     warning = one(found(run("check", f"{module}:shared", "--json", NAME=name)), "servers", "warning")
-    assert warning.title == f"{name}: 1 of 1 server serve another contract than this code, on {socket.gethostname()}"
+    assert (
+        warning.title
+        == f"{name}: another contract than this code's is served by 1 of 1 server, on {socket.gethostname()}"
+    )
     assert warning.remedy == f"deploy one of the two; `typedrpc describe {name}` shows what runs"
 
 
@@ -263,6 +268,14 @@ def test_settings_that_do_not_fit_fail_the_first_check(run: Command) -> None:
 def test_several_addresses_in_one_text_are_told(run: Command, module: str) -> None:
     failed = one(found(run("check", f"{module}:commas", "--json", NAME="n", TYPEDRPC_KAFKA="h:1")), "config", "failed")
     assert failed.title.endswith("give several bootstrap servers as a list, not as one text with commas")
+    assert failed.remedy == "change it where checked:commas is made"
+
+
+@pytest.mark.kafka
+def test_tls_without_a_context_is_told(run: Command, module: str, kafka: str) -> None:
+    failed = connection_failure(run("check", f"{module}:bare", "--json", NAME="n"))
+    assert failed.title == f"{kafka}: use_ssl=True needs an ssl_context"
+    assert failed.remedy == "give the broker's security one: ssl.create_default_context()"
 
 
 def test_an_rpc_in_memory_and_one_that_is_not_there_are_told(run: Command, module: str) -> None:

@@ -226,7 +226,7 @@ def test_servers_that_do_not_agree_are_warnings() -> None:
     assert rollout.title == "users: 2 servers serve 2 different contracts"
     assert versions.title == "servers and this command have different versions of typedrpc: 0.0.9, 0.1.0"
     (other,) = server_findings(subject(), [instance(users="a"), instance(users="b")], 1)
-    assert other.title == "users: 1 of 2 servers serve another contract than this code, on web1"
+    assert other.title == "users: another contract than this code's is served by 1 of 2 servers, on web1"
     (fine,) = server_findings(subject(), [instance(users="a", prices="c")], 1)
     assert fine == Finding("servers", "ok", "users: 1 server, contract aaaaaaaaaaaa")
     (unserved,) = server_findings(subject(), [instance(prices="c")], 1)

@@ -67,7 +67,15 @@ def check(
 
     with told():
         rpc = load(target) if target else None
-        asyncio.run(_check(lambda: _subject(rpc, target or "") if rpc else _client(context.obj), timeout, tell))
+        try:
+            subject = _client(context.obj) if rpc is None else _subject(rpc, target or "")
+            addresses(subject.connection.shared)
+        except UsageError as error:
+            remedy = f"change it where {target} is made" if target else "see `typedrpc --help` for the settings"
+            tell([Finding("config", "failed", str(error), remedy)])
+            tell(skipped("config", "the settings are not valid"))
+        else:
+            asyncio.run(_check(subject, timeout, tell))
     if as_json:
         typer.echo(to_json([finding._asdict() for finding in findings], indent=2).decode())
     if any(finding.sign == "failed" for finding in findings):
@@ -104,14 +112,8 @@ def _subject(rpc: Rpc, target: str) -> Subject:
     )
 
 
-async def _check(subject_of: Callable[[], Subject], seconds: float, tell: Tell) -> None:
-    try:
-        subject = subject_of()
-        at = addresses(subject.connection.shared)
-    except UsageError as error:
-        tell([Finding("config", "failed", str(error), "`typedrpc --help` names the settings of the connection")])
-        tell(skipped("config", "the settings are not valid"))
-        return
+async def _check(subject: Subject, seconds: float, tell: Tell) -> None:
+    at = addresses(subject.connection.shared)
     tell(config_findings(subject, at, time.time()))
     reached = await _reached(subject, at, seconds)
     tell(bootstrap_findings(subject, reached))

@@ -6,7 +6,7 @@ import ssl
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from typedrpc.config import Topics
 from typedrpc.document import VERSION
@@ -19,7 +19,7 @@ Check = Literal["config", "connectivity", "topics", "acls", "clock", "servers"]
 Sign = Literal["ok", "warning", "failed", "skipped"]
 Address = tuple[str, int]
 
-CHECKS: tuple[Check, ...] = ("config", "connectivity", "topics", "acls", "clock", "servers")
+CHECKS: tuple[Check, ...] = get_args(Check)
 
 
 class Finding(NamedTuple):
@@ -70,7 +70,7 @@ def skipped(after: Check, why: str) -> Iterator[Finding]:
         yield Finding(check, "skipped", why)
 
 
-# How to say it to the command line itself; a Rpc's broker object says it in Python
+# How to say it to the command line itself; for an Rpc's broker object it is said in Python
 _FLAGS: dict[Reason, str] = {
     "certificate": "name the file of its authority by --tls-ca, and the broker as its certificate does",
     "credentials": "look at --sasl-username and TYPEDRPC_SASL_PASSWORD; does Kafka have this user for this mechanism?",
@@ -204,7 +204,7 @@ def _service(
     own, count = subject.services.get(name), f"{len(here)} server{'s' if len(here) > 1 else ''}"
     others = [process.host for process, served in here if served.contract_hash != own]
     if own is not None and others:
-        title = f"{name}: {len(others)} of {count} serve another contract than this code, on {_listed(others)}"
+        title = f"{name}: another contract than this code's is served by {len(others)} of {count}, on {_listed(others)}"
         remedy = f"deploy one of the two; `typedrpc describe {name}` shows what runs"
         yield Finding("servers", "warning", title, remedy)
     elif len(hashes) > 1:

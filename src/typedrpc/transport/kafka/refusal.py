@@ -34,6 +34,7 @@ Reason = Literal[
     "has no TLS",
     "wants a user",
     "takes no user",
+    "settings",
     "other",  # Kafka's own word
 ]
 _REASONS: dict[type[KafkaError], Reason] = {
@@ -132,9 +133,14 @@ async def _dialled(host: str, port: int, seconds: float) -> Refusal | None:
 async def _explained(error: Exception | None, host: str, port: int, own: Mapping[str, Any]) -> Refusal | None:
     """What the outcome of an attempt to connect means; None where that is not known, and of one that went well."""
     protocol: str = own.get("security_protocol") or "PLAINTEXT"
+    if protocol.endswith("SSL") and own.get("ssl_context") is None:
+        remedy = "give the broker's security one: ssl.create_default_context()"
+        return Refusal("settings", "use_ssl=True needs an ssl_context", remedy)
     if isinstance(error, ssl.SSLCertVerificationError):
         text = f"the certificate is not trusted: {error.verify_message}"
         return Refusal("certificate", text, "does the ssl_context know its CA?")
+    if isinstance(error, (AssertionError, ValueError)):
+        return Refusal("settings", f"the settings do not fit each other: {error}")
     if isinstance(error, KafkaError) and not isinstance(error, KafkaConnectionError):
         text = next((a for a in error.args if isinstance(a, str)), "") or getattr(error, "description", "")
         return Refusal(_REASONS.get(type(error), "other"), f"{type(error).__name__}: {text}")
@@ -157,7 +163,7 @@ async def _explained(error: Exception | None, host: str, port: int, own: Mapping
 async def _try(host: str, port: int, settings: Mapping[str, Any]) -> Exception | None:
     try:
         (await create_conn(host, port, **settings)).close()
-    except (KafkaError, OSError) as error:
+    except (KafkaError, OSError, AssertionError, ValueError) as error:  # it asserts what a user can get wrong
         return error
     return None
 
