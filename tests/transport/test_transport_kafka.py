@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.record.util import calc_crc32c
 from faststream.kafka import KafkaBroker
-from faststream.security import SASLPlaintext
+from faststream.security import BaseSecurity, SASLPlaintext
 
 from typedrpc.errors import UsageError
 from typedrpc.transport import TopicPartition, TopicSpec, Transport, TransportError
@@ -248,6 +248,15 @@ async def test_what_is_no_address_is_an_error_that_says_how_to_write_it(address:
     transport = a_transport(KafkaBroker(address, logger=None))
     try:
         with pytest.raises(TransportError, match=says):
+            await transport.start()
+    finally:
+        await transport.stop()
+
+
+async def test_tls_without_a_context_is_an_error_that_says_so(kafka: str) -> None:
+    transport = a_transport(KafkaBroker(kafka, security=BaseSecurity(use_ssl=True), logger=None))
+    try:
+        with pytest.raises(TransportError, match="use_ssl=True needs an ssl_context"):
             await transport.start()
     finally:
         await transport.stop()
