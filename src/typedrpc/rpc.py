@@ -121,6 +121,16 @@ class Rpc:
         return self._broker
 
     @property
+    def topics(self) -> Topics:
+        """The names and counts that it was made with."""
+        return self._topics
+
+    @property
+    def create_topics(self) -> bool:
+        """Whether it makes topics that are missing."""
+        return self._create_topics
+
+    @property
     def services(self) -> tuple[str, ...]:
         """The names of the services given so far."""
         return tuple(self._served)

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.record.util import calc_crc32c
 from faststream.kafka import KafkaBroker
-from faststream.security import SASLPlaintext
+from faststream.security import BaseSecurity, SASLPlaintext
 
 from typedrpc.errors import UsageError
 from typedrpc.transport import TopicPartition, TopicSpec, Transport, TransportError
@@ -239,6 +239,27 @@ async def test_an_unreachable_broker_is_an_error_within_seconds_that_names_the_a
         assert time.monotonic() - started < 8
     assert isinstance(await send(transport, "topic", 0, None, b"x"), TransportError)
     await transport.stop()
+
+
+@pytest.mark.parametrize(
+    ("address", "says"), [("one:9092,two:9092", "as a list, not as one text"), ("one:port", "as HOST:PORT")]
+)
+async def test_what_is_no_address_is_an_error_that_says_how_to_write_it(address: str, says: str) -> None:
+    transport = a_transport(KafkaBroker(address, logger=None))
+    try:
+        with pytest.raises(TransportError, match=says):
+            await transport.start()
+    finally:
+        await transport.stop()
+
+
+async def test_tls_without_a_context_is_an_error_that_says_so(kafka: str) -> None:
+    transport = a_transport(KafkaBroker(kafka, security=BaseSecurity(use_ssl=True), logger=None))
+    try:
+        with pytest.raises(TransportError, match="use_ssl=True needs an ssl_context"):
+            await transport.start()
+    finally:
+        await transport.stop()
 
 
 async def test_a_broker_that_accepts_and_never_answers_is_an_error_within_the_start_timeout() -> None:

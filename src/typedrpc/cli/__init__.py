@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from typedrpc.cli import benching, calling, exporting, generating, running, services, tailing, topics
+from typedrpc.cli import benching, calling, checking, exporting, generating, running, services, tailing, topics
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
 from typedrpc.document import VERSION
@@ -18,9 +18,10 @@ app.command()(services.describe)
 app.command()(calling.call)
 app.command()(tailing.tail)
 app.command()(benching.bench)
+app.command()(checking.check)
 app.add_typer(topics.app, name="topics")
-app.command()(exporting.asyncapi)
 app.command()(generating.generate)
+app.command()(exporting.asyncapi)
 
 
 def _version(wanted: bool) -> None:

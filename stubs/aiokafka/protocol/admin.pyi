@@ -1,3 +1,5 @@
+from aiokafka.protocol.api import Response
+
 class CreateAclsRequest:
     def __init__(
         self,
@@ -9,3 +11,8 @@ class CreateAclsRequest:
         operation: int,
         permission_type: int,
     ) -> None: ...
+
+class DescribeConfigsRequest:
+    def __init__(self, resources: list[tuple[int, str, list[str] | None]]) -> None: ...
+
+DescribeGroupsResponse_v3: type[Response]

@@ -3,56 +3,167 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import KafkaConnectionError, KafkaError, UnsupportedSaslMechanismError
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+from typedrpc.errors import UsageError
 
 _TIMEOUT = 2.0
+
+Reason = Literal[
+    "name",  # does not resolve
+    "refused",
+    "unreachable",
+    "silent",
+    "closed",
+    "certificate",
+    "credentials",
+    "mechanism",
+    "wants TLS",
+    "has no TLS",
+    "wants a user",
+    "takes no user",
+    "settings",
+    "other",  # Kafka's own word
+]
+_REASONS: dict[type[KafkaError], Reason] = {
+    IllegalSaslStateError: "takes no user",
+    SaslAuthenticationFailed: "credentials",
+    UnsupportedSaslMechanismError: "mechanism",
+}
+
+
+class Refusal(NamedTuple):
+    """Why an address does not let a client in, and what to change in the broker object; "" where that is not known."""
+
+    reason: Reason
+    text: str
+    remedy: str = ""
 
 
 async def refusal(settings: Mapping[str, Any]) -> str:
     """What is wrong with a client's settings, and the remedy; "" where no server is there or none says."""
-    own = {
-        name: value for name, value in settings.items() if name not in ("bootstrap_servers", "connections_max_idle_ms")
-    }
+    own = connection_settings(settings)
     try:
         async with asyncio.timeout(_TIMEOUT):
-            for host, port, _ in collect_hosts(settings["bootstrap_servers"]):
-                if reason := await _reason(host, port, own):
-                    return reason
+            for host, port in addresses(settings):
+                error = await _try(host, port, own)
+                if found := await _explained(error, host, port, own):
+                    return f"{found.text}; {found.remedy}" if found.remedy else found.text
     except TimeoutError:
         pass
+    except UsageError as error:
+        return str(error)
     return ""
 
 
-async def _reason(host: str, port: int, own: Mapping[str, Any]) -> str:
+async def refusal_at(host: str, port: int, settings: Mapping[str, Any], seconds: float) -> Refusal | None:
+    """Why a client with these settings cannot use one address, None where it can: does its name resolve, does anybody
+    listen, does Kafka let it in? Each step may take so many seconds.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        return Refusal("name", f"the name {host!r} did not resolve within {seconds:g} s")
+    except (OSError, UnicodeError) as error:
+        return Refusal("name", f"the name {host!r} does not resolve: {getattr(error, 'strerror', None) or error}")
+    hosts = list(dict.fromkeys(str(each[4][0]) for each in found))
+    failures = await asyncio.gather(*(_dialled(each, port, seconds) for each in hosts))
+    if all(failures):
+        refused = next((f for f in failures if f and f.reason == "refused"), None)
+        return refused or failures[0]
+    own = connection_settings(settings)
+    try:
+        async with asyncio.timeout(seconds):
+            failure = await _try(host, port, own)
+            told = await _explained(failure, host, port, own)
+    except TimeoutError:
+        return Refusal("silent", f"it takes the connection and did not answer Kafka's protocol within {seconds:g} s")
+    if told is None and failure is not None:
+        return Refusal("closed", "it ends the connection without an answer in Kafka's protocol")
+    return told
+
+
+def addresses(settings: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The bootstrap servers, in order. Raises UsageError for what is no address."""
+    servers = settings["bootstrap_servers"]
+    try:
+        found = [(host, port) for host, port, _ in collect_hosts(servers, randomize=False)]
+    except ValueError:
+        found = []
+    if any("," in host for host, _ in found):  # aiokafka splits a text, and FastStream makes a list of it first
+        raise UsageError(f"{servers!r}: give several bootstrap servers as a list, not as one text with commas")
+    if not found or not all(host and 0 < port < 65536 for host, port in found):
+        raise UsageError(f"{servers!r}: write each bootstrap server as HOST:PORT")
+    return found
+
+
+def connection_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a client that one of its connections takes."""
+    others = ("bootstrap_servers", "connections_max_idle_ms")
+    return {name: value for name, value in settings.items() if name not in others}
+
+
+async def _dialled(host: str, port: int, seconds: float) -> Refusal | None:
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(host, port)
+    except ConnectionRefusedError:
+        return Refusal("refused", "nothing listens there: the connection is refused")
+    except TimeoutError:
+        return Refusal("unreachable", f"no connection within {seconds:g} s")
+    except OSError as error:
+        return Refusal("unreachable", f"no connection: {error.strerror or error}")
+    writer.close()
+    return None
+
+
+async def _explained(error: Exception | None, host: str, port: int, own: Mapping[str, Any]) -> Refusal | None:
+    """What the outcome of an attempt to connect means; None where that is not known, and of one that went well."""
     protocol: str = own.get("security_protocol") or "PLAINTEXT"
-    error = await _try(host, port, own)
+    if protocol.endswith("SSL") and own.get("ssl_context") is None:
+        remedy = "give the broker's security one: ssl.create_default_context()"
+        return Refusal("settings", "use_ssl=True needs an ssl_context", remedy)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted: {error.verify_message}; does the ssl_context know its CA?"
+        text = f"the certificate is not trusted: {error.verify_message}"
+        return Refusal("certificate", text, "does the ssl_context know its CA?")
+    if isinstance(error, (AssertionError, ValueError)):
+        return Refusal("settings", f"the settings do not fit each other: {error}")
     if isinstance(error, KafkaError) and not isinstance(error, KafkaConnectionError):
         text = next((a for a in error.args if isinstance(a, str)), "") or getattr(error, "description", "")
-        return f"{type(error).__name__}: {text}"
+        return Refusal(_REASONS.get(type(error), "other"), f"{type(error).__name__}: {text}")
     if error is not None and protocol.endswith("PLAINTEXT"):
         if await _speaks_tls(host, port):
-            return "it speaks TLS and this client does not; give the broker's security use_ssl=True and an ssl_context"
+            remedy = "give the broker's security use_ssl=True and an ssl_context"
+            return Refusal("wants TLS", "it speaks TLS and this client does not", remedy)
     elif error is not None:
         if await _try(host, port, {"security_protocol": "PLAINTEXT"}) is None:
-            return "it does not speak TLS and this client does; leave use_ssl=True out, or take its TLS address"
+            remedy = "leave use_ssl=True out, or take its TLS address"
+            return Refusal("has no TLS", "it does not speak TLS and this client does", remedy)
     elif not protocol.startswith("SASL_"):
         sasl = {"security_protocol": f"SASL_{protocol}", "sasl_mechanism": "none"}
         if isinstance(await _try(host, port, {**own, **sasl}), UnsupportedSaslMechanismError):
-            return "it wants a user and a password; give the broker a security object of SASL"
-    return ""
+            remedy = "give the broker a security object of SASL"
+            return Refusal("wants a user", "it wants a user and a password", remedy)
+    return None
 
 
 async def _try(host: str, port: int, settings: Mapping[str, Any]) -> Exception | None:
     try:
         (await create_conn(host, port, **settings)).close()
-    except (KafkaError, OSError) as error:
+    except (KafkaError, OSError, AssertionError, ValueError) as error:  # it asserts what a user can get wrong
         return error
     return None
 
