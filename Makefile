@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test interop interop-peers lint format docs bench scale chaos soak fuzz clean
+.PHONY: demo test interop interop-peers lint format docs links recordings bench scale chaos soak fuzz clean
 
 ## demo: the quickstart in memory; needs Python only
 demo: .venv/core
@@ -55,6 +55,14 @@ format: .venv/dev
 ## docs: the site, in site/
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict
+
+## links: every link of the site, those that lead elsewhere too; needs a network
+links: docs
+	$(BIN)/linkchecker --no-robots --check-extern --ignore-url '^http://(localhost|127\.)' site/index.html
+
+## recordings: the pictures of the command line in the docs, docs/images/terminal-*.svg
+recordings: .venv/dev
+	$(PYTHON) scripts/kafka.py run -- $(BIN)/python scripts/record.py
 
 ## bench: typedrpc beside its peers, in one run of about 25 minutes; tables and plots in bench-results/
 BENCH_PEERS := $(if $(HAS_JAVA),$(PEERS)/spring/target/built) $(if $(HAS_NODE),$(PEERS)/nestjs/build/built)
