@@ -2,7 +2,8 @@
 
     make recordings
 
-The service is tests/orders_service.py. Addresses are as in the docs; times, hosts and ids are what they were: a new recording differs in them.
+The service is tests/orders_service.py. Addresses are as in the docs; times, hosts and ids are what they were: a new
+recording differs in them.
 """
 
 from __future__ import annotations
