@@ -1,4 +1,6 @@
-"""JSON Schemas of types, as the codecs read and write them; made together, for they share their definitions."""
+"""JSON Schemas of types, as the codecs read and write them; made together, for they share their definitions. And back:
+a schema as the type that Python would write.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,18 @@ JsonSchema = dict[str, JsonValue]
 
 REFERENCE = "#/definitions/"
 """Where a schema looks for a definition: in the document's own `definitions`."""
+
+
+_NAMES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+_FORMATS = {
+    "base64url": "bytes",
+    "binary": "bytes",
+    "date-time": "datetime",
+    "date": "date",
+    "time": "time",
+    "duration": "timedelta",
+    "uuid": "UUID",
+}
 
 
 class Place:
@@ -57,6 +71,26 @@ class Schemas:
 
         filled = placed(document)
         return filled, {k: v for k, v in sorted(definitions.items()) if not k.startswith("typedrpc_")}
+
+
+def type_text(schema: JsonSchema) -> str:
+    """The type, briefly: constraints are left to the schema itself."""
+    found = cast("dict[str, Any]", schema)
+    if "$ref" in found:
+        return str(found["$ref"]).removeprefix(REFERENCE)
+    if "enum" in found or "const" in found:
+        words: list[Any] = found.get("enum", [found.get("const")])
+        return f"Literal[{', '.join(map(repr, words))}]"
+    for union in ("anyOf", "oneOf"):
+        if union in found:
+            return " | ".join(dict.fromkeys(type_text(each) for each in found[union]))
+    kind = found.get("type")
+    if kind == "array":
+        return f"list[{type_text(found.get('items', {}))}]"
+    if kind == "object":
+        values = cast("JsonSchema | bool", found.get("additionalProperties", True))
+        return found.get("title") or ("dict" if isinstance(values, bool) else f"dict[str, {type_text(values)}]")
+    return _FORMATS.get(str(found.get("format")), _NAMES.get(str(kind), "Any"))
 
 
 def _as_json(adapter: TypeAdapter[Any], value: Any) -> JsonValue:

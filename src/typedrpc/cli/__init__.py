@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from typedrpc.cli import calling, exporting, running, services, tailing, topics
+from typedrpc.cli import calling, diffing, exporting, running, services, tailing, topics
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
 from typedrpc.document import VERSION
@@ -19,6 +19,7 @@ app.command()(calling.call)
 app.command()(tailing.tail)
 app.add_typer(topics.app, name="topics")
 app.command()(exporting.asyncapi)
+app.command()(diffing.diff)
 
 
 def _version(wanted: bool) -> None:
