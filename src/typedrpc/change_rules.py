@@ -75,7 +75,7 @@ CONTRACT_RULES: Final[dict[str, Rule]] = {
     "KEYWORD_ORDER_CHANGED": _rule("the same parameters in another order, and no caller gives them by it", "SS"),
     "DEFAULT_CHANGED": _rule("a parameter's default: a server's class must have the same", "SS"),
     "ERROR_ADDED": _rule("a method declares an error, as which old servers do not answer", "WS"),
-    "ERROR_REMOVED": _rule("a method does not declare it: what was it arrives as another error", "WC WS SC SS"),
+    "ERROR_REMOVED": _rule("a method does not declare it any more: what was it arrives as another", "WC SC SS"),
     "ERROR_CODE_CHANGED": _rule("an error has another status: it arrives as the built-in one of that", "WC WS"),
     "ERROR_BASE_CHANGED": _rule("an error derives from another built-in one: other `except` clauses catch it", "SC SS"),
 }

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pydantic import JsonValue
-
 from typedrpc.change_rules import RULES, Break, Direction
 from typedrpc.schema_parts import (
+    Union,
     as_json,
     constraint_rule,
     constraints,
@@ -60,6 +59,7 @@ class Comparison:
         self._new = new
         self._compared: set[tuple[str, str, Direction]] = set()
         self._asked: set[tuple[str, str]] = set()
+        self._unrolled: set[tuple[str, str]] = set()
         self.found: dict[tuple[str, str, str], frozenset[Break]] = {}
 
     def add(self, rule: str, spot: Spot, text: str) -> None:
@@ -74,10 +74,16 @@ class Comparison:
             return
         kept = references(old) & references(new)
         before, after = union_of(old, self._old, kept), union_of(new, self._new, kept)
+        if not (before.aliases or after.aliases):
+            self._unions(before, after, f"{type_text(old)} → {type_text(new)}", spot)
+        elif (pair := (as_json(old), as_json(new))) not in self._unrolled:  # a named union may contain itself
+            self._unrolled.add(pair)
+            self.add("TYPE_REPLACED", spot, f"{type_text(old)} → {type_text(new)}")
+            self._unions(before, after, f"{type_text(old)} → {type_text(new)}", spot)
+            self._unrolled.remove(pair)
+
+    def _unions(self, before: Union, after: Union, text: str, spot: Spot) -> None:
         self._keywords(before.around, after.around, spot)
-        text = f"{type_text(old)} → {type_text(new)}"
-        if before.aliases or after.aliases:
-            self.add("TYPE_REPLACED", spot, text)
         pairs, gone, come = self._paired(before.members, after.members)
         for one, other in pairs:
             self._members(one, other, spot)
@@ -231,15 +237,16 @@ class Comparison:
             if key in old or key in new:
                 self.types(schema_of(old.get(key)), schema_of(new.get(key)), spot.within(place))
         patterns, now = object_of(old.get("patternProperties")), object_of(new.get("patternProperties"))
-        for pattern in [*patterns, *(each for each in now if each not in patterns)]:
-            if pattern in patterns and pattern in now:
-                self.types(schema_of(patterns[pattern]), schema_of(now[pattern]), spot.within(f"{{{pattern}}}"))
-            else:
-                text = "have a type of their own" if pattern in now else "have no type of their own any more"
-                self.add("CONSTRAINT_CHANGED", spot, f"keys that fit {pattern!r} {text}")
-        self._extras(old.get("additionalProperties"), new.get("additionalProperties"), old, new, spot)
+        if patterns.keys() != now.keys():
+            said = [", ".join(map(repr, each)) or "anything" for each in (patterns, now)]
+            self.add("CONSTRAINT_CHANGED", spot, f"keys fit {said[0]} → {said[1]}")
+            return
+        for pattern, one in patterns.items():
+            self.types(schema_of(one), schema_of(now[pattern]), spot.within("{}"))
+        self._extras(old, new, spot)
 
-    def _extras(self, old: JsonValue, new: JsonValue, one: JsonSchema, other: JsonSchema, spot: Spot) -> None:
+    def _extras(self, before: JsonSchema, after: JsonSchema, spot: Spot) -> None:
+        old, new = before.get("additionalProperties"), after.get("additionalProperties")
         if old == new:
             return
         if new is False or old is False:
