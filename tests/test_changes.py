@@ -215,7 +215,10 @@ RICH = [
             *("list[int]", "set[int]", "tuple[int, ...]", "tuple[int, int]", "dict[str, int]", "dict[int, str]"),
             *("JsonValue", "Literal[1]", "Literal[True]", "Literal['1']", "int | str", "int | None", "Json[int]"),
             *("AnyUrl", "FilePath", "IPvAnyAddress"),
-            *(f"Annotated[int, Field(json_schema_extra={each})]" for each in ({"x-a": 1}, {"x-a": 2}, {"not": {}})),
+            *(
+                f"Annotated[int, Field(json_schema_extra={each})]"
+                for each in ("{'x-a': 1}", "{'x-a': 2}", "{'not': {}}")
+            ),
         )
     ),
     *(

@@ -7,108 +7,91 @@ import pytest
 from contract_source import changes, changes_at, document, method, users
 from typedrpc.changes import contract_changes
 
-ROWS: list[tuple[str, str, str, str, str, str, str, str]] = [
-    # from, to; the rule and whom it breaks in a request and in a reply; the same of the reverse
-    ("int", "int | None", "TYPE_WIDENED", "WS SS", "WC SC", "TYPE_NARROWED", "WC SC", "WS SS"),
-    ("int", "float", "TYPE_WIDENED", "WS SS", "WC SC", "TYPE_NARROWED", "WC SC", "WS SS"),
-    ("int | str", "int | str | bool", "TYPE_WIDENED", "WS SS", "WC SC", "TYPE_NARROWED", "WC SC", "WS SS"),
-    ("Literal['a']", "str", "TYPE_WIDENED", "WS SS", "WC SC", "TYPE_NARROWED", "WC SC", "WS SS"),
-    ("list[int]", "list[int | None]", "TYPE_WIDENED", "WS SS", "WC SC", "TYPE_NARROWED", "WC SC", "WS SS"),
-    ("dict[str, int]", "dict[str, float]", "TYPE_WIDENED", "WS SS", "WC SC", "TYPE_NARROWED", "WC SC", "WS SS"),
-    ("tuple[int, int]", "tuple[int, float]", "TYPE_WIDENED", "WS SS", "WC SC", "TYPE_NARROWED", "WC SC", "WS SS"),
-    ("int", "str", "TYPE_CHANGED", "WC WS SC SS", "WC WS SC SS", "TYPE_CHANGED", "WC WS SC SS", "WC WS SC SS"),
-    ("int", "bool", "TYPE_CHANGED", "WC WS SC SS", "WC WS SC SS", "TYPE_CHANGED", "WC WS SC SS", "WC WS SC SS"),
-    ("int | None", "str | None", *(("TYPE_CHANGED", "WC WS SC SS", "WC WS SC SS") * 2)),
-    ("list[int]", "set[int]", *(("TYPE_CHANGED", "WC WS SC SS", "WC WS SC SS") * 2)),
-    ("list[int]", "dict[str, int]", *(("TYPE_CHANGED", "WC WS SC SS", "WC WS SC SS") * 2)),
-    ("Literal['a']", "int", *(("TYPE_CHANGED", "WC WS SC SS", "WC WS SC SS") * 2)),
-    ("str", "datetime", "FORMAT_ADDED", "WC SC SS", "WS SC SS", "FORMAT_REMOVED", "WS SC SS", "WC SC SS"),
-    ("date", "datetime", *(("FORMAT_CHANGED", "WC WS SC SS", "WC WS SC SS") * 2)),
-    (
-        "Literal['a']",
-        "Literal['a', 'b']",
-        *("ENUM_VALUE_ADDED", "WS SS", "WC SC"),
-        *("ENUM_VALUE_REMOVED", "WC SC SS", "WS SC SS"),
-    ),
-    (
-        "Literal[1, None]",
-        "Literal[1, 2] | None",
-        *("ENUM_VALUE_ADDED", "WS SS", "WC SC"),
-        *("ENUM_VALUE_REMOVED", "WC SC SS", "WS SC SS"),
-    ),
-    *(
-        (one, other, "CONSTRAINT_TIGHTENED", "WC", "WS", "CONSTRAINT_LOOSENED", "WS", "WC")
-        for one, other in [
-            ("int", "Annotated[int, Field(ge=1)]"),
-            ("Annotated[int, Field(ge=1)]", "Annotated[int, Field(ge=2)]"),
-            ("Annotated[int, Field(gt=1)]", "Annotated[int, Field(gt=2)]"),
-            ("Annotated[int, Field(le=2)]", "Annotated[int, Field(le=1)]"),
-            ("Annotated[int, Field(lt=2)]", "Annotated[int, Field(lt=1)]"),
-            ("Annotated[int, Field(multiple_of=2)]", "Annotated[int, Field(multiple_of=6)]"),
-            ("Annotated[str, Field(min_length=1)]", "Annotated[str, Field(min_length=2)]"),
-            ("Annotated[str, Field(max_length=2)]", "Annotated[str, Field(max_length=1)]"),
-            ("str", "Annotated[str, Field(pattern='a')]"),
-            ("Annotated[list[int], Field(max_length=2)]", "Annotated[list[int], Field(max_length=1)]"),
-            ("Annotated[dict[str, int], Field(max_length=2)]", "Annotated[dict[str, int], Field(max_length=1)]"),
-            ("list[str]", "list[Annotated[str, Field(max_length=1)]]"),
-            ("str | None", "Annotated[str, Field(max_length=1)] | None"),
-            ("dict[str, int]", "dict[Annotated[str, Field(max_length=1)], int]"),
-        ]
-    ),
-    *(
-        (one, other, *(("CONSTRAINT_CHANGED", "WC WS", "WC WS") * 2))
-        for one, other in [
-            ("Annotated[str, Field(pattern='a')]", "Annotated[str, Field(pattern='b')]"),
-            ("Annotated[int, Field(multiple_of=2)]", "Annotated[int, Field(multiple_of=3)]"),
-            ("int", "Annotated[int, Field(json_schema_extra={'contains': {'type': 'string'}})]"),
-            ("dict[str, int]", "dict[Annotated[str, Field(pattern='^a')], int]"),
-        ]
-    ),
-    (
-        "int",
-        "Annotated[int, Field(json_schema_extra={'readOnly': True})]",
-        *(("ANNOTATION_CHANGED", "", "") * 2),
-    ),
+Said = tuple[str, str, str]
+"""A rule, with whom it breaks in a request and in a reply."""
+
+EVERYBODY = "WC WS SC SS"
+WIDENED: Said = ("TYPE_WIDENED", "WS SS", "WC SC")
+NARROWED: Said = ("TYPE_NARROWED", "WC SC", "WS SS")
+CHANGED: Said = ("TYPE_CHANGED", EVERYBODY, EVERYBODY)
+FORMAT: Said = ("FORMAT_ADDED", "WC SC SS", "WS SC SS")
+NO_FORMAT: Said = ("FORMAT_REMOVED", "WS SC SS", "WC SC SS")
+OTHER_FORMAT: Said = ("FORMAT_CHANGED", EVERYBODY, EVERYBODY)
+VALUE: Said = ("ENUM_VALUE_ADDED", "WS SS", "WC SC")
+NO_VALUE: Said = ("ENUM_VALUE_REMOVED", "WC SC SS", "WS SC SS")
+TIGHTENED: Said = ("CONSTRAINT_TIGHTENED", "WC", "WS")
+LOOSENED: Said = ("CONSTRAINT_LOOSENED", "WS", "WC")
+CONSTRAINED: Said = ("CONSTRAINT_CHANGED", "WC WS", "WC WS")
+NOTED: Said = ("ANNOTATION_CHANGED", "", "")
+
+ROWS: list[tuple[str, str, Said, Said]] = [  # from, to; what is said of it, and of the reverse
+    ("int", "int | None", WIDENED, NARROWED),
+    ("int", "float", WIDENED, NARROWED),
+    ("int | str", "int | str | bool", WIDENED, NARROWED),
+    ("int | str", "float | str | None", WIDENED, NARROWED),
+    ("Literal['a']", "str", WIDENED, NARROWED),
+    ("Literal[1, None]", "int | None", WIDENED, NARROWED),
+    ("list[int]", "list[int | None]", WIDENED, NARROWED),
+    ("dict[str, int]", "dict[str, float]", WIDENED, NARROWED),
+    ("tuple[int, int]", "tuple[int, float]", WIDENED, NARROWED),
+    ("int", "str", CHANGED, CHANGED),
+    ("int", "bool", CHANGED, CHANGED),
+    ("int | None", "str | None", CHANGED, CHANGED),
+    ("int | None", "str | bool", CHANGED, CHANGED),
+    ("list[int]", "set[int]", CHANGED, CHANGED),
+    ("list[int]", "dict[str, int]", CHANGED, CHANGED),
+    ("Literal['a']", "int", CHANGED, CHANGED),
+    ("Literal[True]", "int", CHANGED, CHANGED),
+    ("str", "datetime", FORMAT, NO_FORMAT),
+    ("date", "datetime", OTHER_FORMAT, OTHER_FORMAT),
+    ("Literal['a']", "Literal['a', 'b']", VALUE, NO_VALUE),
+    ("Literal[1, None]", "Literal[1, 2] | None", VALUE, NO_VALUE),
+    ("int", "Annotated[int, Field(ge=1)]", TIGHTENED, LOOSENED),
+    ("Annotated[int, Field(ge=1)]", "Annotated[int, Field(ge=2)]", TIGHTENED, LOOSENED),
+    ("Annotated[int, Field(gt=1)]", "Annotated[int, Field(gt=2)]", TIGHTENED, LOOSENED),
+    ("Annotated[int, Field(le=2)]", "Annotated[int, Field(le=1)]", TIGHTENED, LOOSENED),
+    ("Annotated[int, Field(lt=2)]", "Annotated[int, Field(lt=1)]", TIGHTENED, LOOSENED),
+    ("Annotated[int, Field(multiple_of=2)]", "Annotated[int, Field(multiple_of=6)]", TIGHTENED, LOOSENED),
+    ("Annotated[str, Field(min_length=1)]", "Annotated[str, Field(min_length=2)]", TIGHTENED, LOOSENED),
+    ("Annotated[str, Field(max_length=2)]", "Annotated[str, Field(max_length=1)]", TIGHTENED, LOOSENED),
+    ("str", "Annotated[str, Field(pattern='a')]", TIGHTENED, LOOSENED),
+    ("Annotated[list[int], Field(max_length=2)]", "Annotated[list[int], Field(max_length=1)]", TIGHTENED, LOOSENED),
+    ("dict[str, int]", "Annotated[dict[str, int], Field(min_length=1)]", TIGHTENED, LOOSENED),
+    ("list[str]", "list[Annotated[str, Field(max_length=1)]]", TIGHTENED, LOOSENED),
+    ("str | None", "Annotated[str, Field(max_length=1)] | None", TIGHTENED, LOOSENED),
+    ("dict[str, int]", "dict[Annotated[str, Field(max_length=1)], int]", TIGHTENED, LOOSENED),
+    ("Annotated[str, Field(pattern='a')]", "Annotated[str, Field(pattern='b')]", CONSTRAINED, CONSTRAINED),
+    ("Annotated[int, Field(multiple_of=2)]", "Annotated[int, Field(multiple_of=3)]", CONSTRAINED, CONSTRAINED),
+    ("int", "Annotated[int, Field(json_schema_extra={'contains': {'type': 'string'}})]", CONSTRAINED, CONSTRAINED),
+    ("dict[str, int]", "dict[Annotated[str, Field(pattern='^a')], int]", CONSTRAINED, CONSTRAINED),
+    ("int", "Annotated[int, Field(json_schema_extra={'readOnly': True})]", NOTED, NOTED),
 ]
 
-MODELS: list[tuple[str, str, str, str, str, str, str, str]] = [
-    # the same of the model M
+MODELS: list[tuple[str, str, Said, Said]] = [  # the same of the model M
     (
         *("x: int", "x: int; y: int"),
-        *("FIELD_ADDED_REQUIRED", "WC WS SC", "WS SS"),
-        *("FIELD_REMOVED_REQUIRED", "WC WS SC SS", "WC SC SS"),
+        ("FIELD_ADDED_REQUIRED", "WC WS SC", "WS SS"),
+        ("FIELD_REMOVED_REQUIRED", "WC WS SC SS", "WC SC SS"),
     ),
     (
         *("x: int", "x: int; y: int = 1"),
-        *("FIELD_ADDED_OPTIONAL", "WS", ""),
-        *("FIELD_REMOVED_OPTIONAL", "WC SC SS", "WC SC SS"),
+        ("FIELD_ADDED_OPTIONAL", "WS", ""),
+        ("FIELD_REMOVED_OPTIONAL", "WC SC SS", "WC SC SS"),
     ),
-    ("x: int = 1", "x: int", "FIELD_NOW_REQUIRED", "WC SC", "WS SS", "FIELD_NOW_OPTIONAL", "WS", "WC"),
-    ("x: int = 1", "x: int = 2", "FIELD_DEFAULT_CHANGED", "", "", "FIELD_DEFAULT_CHANGED", "", ""),
+    ("x: int = 1", "x: int", ("FIELD_NOW_REQUIRED", "WC SC", "WS SS"), ("FIELD_NOW_OPTIONAL", "WS", "WC")),
+    ("x: int = 1", "x: int = 2", ("FIELD_DEFAULT_CHANGED", "", ""), ("FIELD_DEFAULT_CHANGED", "", "")),
     (
         *("x: int", "model_config = ConfigDict(extra='forbid'); x: int"),
-        *("EXTRA_FIELDS_FORBIDDEN", "WC", "WS", "EXTRA_FIELDS_ALLOWED", "WS", "WC"),
+        *(("EXTRA_FIELDS_FORBIDDEN", "WC", "WS"), ("EXTRA_FIELDS_ALLOWED", "WS", "WC")),
     ),
     (
         *("x: int", "model_config = ConfigDict(extra='allow'); x: int"),
-        *("EXTRA_FIELDS_KEPT", "WS", "", "EXTRA_FIELDS_DROPPED", "WC", ""),
+        *(("EXTRA_FIELDS_KEPT", "WS", ""), ("EXTRA_FIELDS_DROPPED", "WC", "")),
     ),
-    ("x: int", "x: str", *(("TYPE_CHANGED", "WC WS SC SS", "WC WS SC SS") * 2)),
-    ("x: int", "x: int | None", "TYPE_WIDENED", "WS SS", "WC SC", "TYPE_NARROWED", "WC SC", "WS SS"),
-    (
-        "x: 'list[M]' = []",
-        "x: 'list[M | None]' = []",
-        "TYPE_WIDENED",
-        "WS SS",
-        "WC SC",
-        "TYPE_NARROWED",
-        "WC SC",
-        "WS SS",
-    ),
-    (
-        *("x: int", "x: Annotated[int, Field(deprecated=True)]"),
-        *("ANNOTATION_CHANGED", "", "", "ANNOTATION_CHANGED", "", ""),
-    ),
+    ("x: int", "x: str", CHANGED, CHANGED),
+    ("x: int", "x: int | None", WIDENED, NARROWED),
+    ("x: 'list[M]' = []", "x: 'list[M | None]' = []", WIDENED, NARROWED),
+    ("x: int", "x: Annotated[int, Field(deprecated=True)]", NOTED, NOTED),
 ]
 
 
@@ -120,31 +103,28 @@ def reply(kind: str, before: str = "") -> str:
     return users(method(reply=kind), before=before)
 
 
-@pytest.mark.parametrize(("old", "new", "rule", "asked", "answered", "back", "asked_back", "answered_back"), ROWS)
+@pytest.mark.parametrize(("old", "new", "there", "back"), ROWS)
 def test_a_change_of_a_type_breaks_whom_it_must_by_the_way_its_values_go(
-    old: str, new: str, rule: str, asked: str, answered: str, back: str, asked_back: str, answered_back: str
+    old: str, new: str, there: Said, back: Said
 ) -> None:
-    assert changes(request(old), request(new)) == {(rule, asked)}
-    assert changes(reply(old), reply(new)) == {(rule, answered)}
-    assert changes(request(new), request(old)) == {(back, asked_back)}
-    assert changes(reply(new), reply(old)) == {(back, answered_back)}
+    assert changes(request(old), request(new)) == {there[:2]}
+    assert changes(reply(old), reply(new)) == {there[::2]}
+    assert changes(request(new), request(old)) == {back[:2]}
+    assert changes(reply(new), reply(old)) == {back[::2]}
 
 
-@pytest.mark.parametrize(("old", "new", "rule", "asked", "answered", "back", "asked_back", "answered_back"), MODELS)
+@pytest.mark.parametrize("kind", ["M", "list[M]"])
+@pytest.mark.parametrize(("old", "new", "there", "back"), MODELS)
 def test_a_change_of_a_model_breaks_whom_it_must_by_the_way_its_values_go(
-    old: str, new: str, rule: str, asked: str, answered: str, back: str, asked_back: str, answered_back: str
+    kind: str, old: str, new: str, there: Said, back: Said
 ) -> None:
-    def model(fields: str) -> str:
-        return f"class M(BaseModel):\n    {fields}\n"
-
-    for kind in ("M", "list[M]"):
-        one, other = request(kind, model(old)), request(kind, model(new))
-        assert changes(one, other) == {(rule, asked)}
-        assert changes(other, one) == {(back, asked_back)}
-        one, other = reply(kind, model(old)), reply(kind, model(new))
-        assert changes(one, other) == {(rule, answered)}
-        assert changes(other, one) == {(back, answered_back)}
-    assert all(where.startswith("model M") for where in changes_at(one, other).values())
+    one, other = (f"class M(BaseModel):\n    {fields}\n" for fields in (old, new))
+    assert changes(request(kind, one), request(kind, other)) == {there[:2]}
+    assert changes(reply(kind, one), reply(kind, other)) == {there[::2]}
+    assert changes(request(kind, other), request(kind, one)) == {back[:2]}
+    assert changes(reply(kind, other), reply(kind, one)) == {back[::2]}
+    (where,) = changes_at(reply(kind, one), reply(kind, other)).values()
+    assert where.startswith("model M")
 
 
 STRICT = "class M(BaseModel, extra='forbid'):\n    "

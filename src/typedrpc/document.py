@@ -153,7 +153,7 @@ _VALUES = {"default", "const", "enum"}
 
 
 def essence(value: Any, *, named: bool = False) -> Any:
-    """What matters in a part of a document: all but descriptions. `named`: its keys are somebody's names."""
+    """What matters in a part of a document: all but descriptions. `named`: the keys are somebody's names."""
     if isinstance(value, list):
         return [essence(each) for each in cast("list[Any]", value)]  # type: ignore[redundant-cast]  # pyright sees list[Unknown]
     if not isinstance(value, dict):
