@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from contract_source import NOBODY, RAISES, document, method, names_of, users
 from typedrpc import Rpc, RpcError
 from typedrpc.changes import contract_changes
+from typedrpc.codec import value_adapter
 
 
 async def outcome(call: Callable[[], Coroutine[Any, Any, object]]) -> object:
@@ -267,3 +270,81 @@ async def test_what_is_said_of_the_wire_is_what_calls_come_to(rule: str) -> None
     assert comes_to(await called(new, new, new_call), new_result) or " in a reply" in rule
     assert comes_to(await called(old, new, old_call), old_result) == ("wire-callers" not in breaks)
     assert comes_to(await called(new, old, new_call), new_result) == ("wire-servers" not in breaks)
+
+
+TYPES: dict[str, list[str]] = {  # with values that are written of each
+    "None": ["None"],
+    "bool": ["True", "False"],
+    "int": ["0", "1", "-7", "10**6"],
+    "float": ["1.0", "0.5"],
+    "str": ["''", "'a'", "'b'", "'x' * 20"],
+    "bytes": ["b''", "b'\\xff\\xfe'"],
+    "date": ["date(2024, 1, 2)"],
+    "datetime": ["datetime(2024, 1, 2, 3)"],
+    "UUID": ["UUID(int=1)"],
+    "Literal['a']": ["'a'"],
+    "Literal['a', 'b']": ["'a'", "'b'"],
+    "Literal[1]": ["1"],
+    "Literal[1, 'a', None]": ["1", "'a'", "None"],
+    "int | None": ["1", "None"],
+    "int | str": ["1", "'a'"],
+    "float | str | None": ["0.5", "'b'", "None"],
+    "Annotated[int, Field(ge=0, le=1)]": ["0", "1"],
+    "Annotated[int, Field(gt=0)]": ["1", "10**6"],
+    "Annotated[int, Field(multiple_of=5)]": ["0", "10**6"],
+    "Annotated[str, Field(max_length=3)]": ["''", "'a'"],
+    "Annotated[str, Field(pattern='^a')]": ["'a'", "'abc'"],
+    "list[int]": ["[]", "[1, 1]"],
+    "list[int | None]": ["[None, 1]"],
+    "set[int]": ["{1, 2}"],
+    "tuple[int, int]": ["(1, 2)"],
+    "tuple[int, str]": ["(1, 'a')"],
+    "Annotated[list[int], Field(max_length=1)]": ["[]", "[1]"],
+    "dict[str, int]": ["{}", "{'x': 1}", "{'x': 1, 'y': 2}"],
+    "dict[str, int | str]": ["{'x': 'a'}"],
+    "dict[Annotated[str, Field(pattern='^x')], int]": ["{'x': 1}"],
+    "JsonValue": ["1", "'a'", "None", "[{}]"],
+    "A": ["A(x=1)"],
+    "B": ["B(x=1, y=2)"],
+    "C": ["C(x=1)", "C(x=1, y=3)"],
+    "D": ["D(x=1)"],
+    "E": ["E(x='a')"],
+    "A | None": ["A(x=1)", "None"],
+    "A | E": ["A(x=1)", "E(x='a')"],
+    "list[A]": ["[A(x=1)]"],
+    "list[B]": ["[B(x=1, y=2)]"],
+    "T": ["T(kids=[T(kids=[])])"],
+}
+MODELS = """
+class A(BaseModel): x: int
+class B(BaseModel): x: int; y: int
+class C(BaseModel): x: int; y: int = 0
+class D(BaseModel, extra="forbid"): x: int
+class E(BaseModel): x: str
+class T(BaseModel): kids: "list[T]"
+"""
+
+
+def test_what_is_said_to_break_nobody_on_the_wire_is_read_by_the_other_side() -> None:
+    """Of every type to every other: what the one writes, the other reads, or it is said that it does not."""
+    names = names_of(MODELS)
+    asked = {kind: document(users(method(f"it: {kind}"), before=MODELS)) for kind in TYPES}
+    answered = {kind: document(users(method(reply=kind), before=MODELS)) for kind in TYPES}
+    adapters = {kind: value_adapter(eval(kind, dict(names))) for kind in TYPES}
+    written = {k: [adapters[k].dump_json(eval(v, dict(names)), by_alias=True) for v in vs] for k, vs in TYPES.items()}
+
+    def reads(reader: str, writer: str) -> bool:
+        try:
+            for body in written[writer]:
+                adapters[reader].validate_json(body)
+        except ValidationError:
+            return False
+        return True
+
+    for old, new in itertools.permutations(TYPES, 2):
+        for documents, old_with_new in ((asked, reads(new, old)), (answered, reads(old, new))):
+            found = contract_changes(documents[old], documents[new])
+            breaks = {each for change in found for each in change.breaks}
+            new_with_old = reads(old, new) if documents is asked else reads(new, old)
+            assert old_with_new or "wire-callers" in breaks, f"{old} → {new}: {found}"
+            assert new_with_old or "wire-servers" in breaks, f"{old} → {new}: {found}"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contract_source import changes, changes_at, document, method, users
 from typedrpc.changes import contract_changes
+from typedrpc.schema_changes import Comparison, Spot
 
 Said = tuple[str, str, str]
 """A rule, with whom it breaks in a request and in a reply."""
@@ -243,6 +248,19 @@ def test_models_that_contain_themselves_may_take_each_others_place() -> None:
     assert changes(one, other) == {("TYPE_REPLACED", "SC SS")}
 
 
+def test_a_web_of_models_may_take_the_place_of_another() -> None:
+    """Each of them leads to all below it by two ways: to go all ways would take years."""
+
+    def web(name: str) -> str:
+        return f"class {name}0(BaseModel):\n    x: int\n" + "".join(
+            f"class {name}{n}(BaseModel):\n    a: {name}{n - 1}\n    b: list[{name}{n - 1}]\n" for n in range(1, 40)
+        )
+
+    both = method("a: A39, b: B39", name="both")
+    one, other = (users(method(f"it: {n}39"), both, before=web("A") + web("B")) for n in "AB")
+    assert changes(one, other) == {("TYPE_REPLACED", "SC SS")}
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -255,6 +273,31 @@ def test_words_for_people_and_orders_are_no_changes(old: str, new: str) -> None:
     assert changes(request(old), request(new)) == set()
     one, other = (f"class M(BaseModel):\n    x: {kind}\n" for kind in (old, new))
     assert changes(request("M", one), request("M", other)) == set()
+
+
+KEYWORDS = [
+    *("$ref", "type", "enum", "const", "anyOf", "oneOf", "items", "prefixItems", "properties", "required", "format"),
+    *("additionalProperties", "patternProperties", "propertyNames", "discriminator", "uniqueItems", "title", "default"),
+    *("minimum", "maxLength", "multipleOf", "pattern", "deprecated", "not"),
+]
+WORDS = ["A", "B", "#/definitions/A", "#/definitions/B", "string", "integer", "number", "object", "array", "null"]
+SCHEMAS = st.recursive(
+    st.dictionaries(st.sampled_from(KEYWORDS), st.none() | st.booleans() | st.integers(-1, 2) | st.sampled_from(WORDS)),
+    lambda inner: st.dictionaries(
+        st.sampled_from([*KEYWORDS, "A"]), inner | st.lists(inner | st.sampled_from(WORDS), max_size=3), max_size=4
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(SCHEMAS, min_size=6, max_size=6))
+def test_no_schema_however_odd_is_too_odd_to_compare(schemas: list[dict[str, Any]]) -> None:
+    old, new, *others = schemas
+    comparison = Comparison({"A": others[0], "B": others[1]}, {"A": others[2], "B": others[3]})
+    comparison.types(old, new, Spot("here", "request"))
+    same = Comparison({"A": others[0], "B": others[1]}, {"A": others[0], "B": others[1]})
+    same.types(old, old, Spot("here", "reply"))
+    assert same.found == {}
 
 
 def test_a_value_that_json_tells_apart_is_another_value() -> None:

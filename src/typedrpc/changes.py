@@ -69,7 +69,6 @@ class _Contracts:
         self._old = old
         self._new = new
         self._types = Comparison(old.definitions, new.definitions)
-        self._errors: set[tuple[str, str]] = set()
 
     def changes(self) -> list[Change]:
         return _as_changes(self._types)
@@ -116,16 +115,14 @@ class _Contracts:
         self._raises(old, new, where)
 
     def _raises(self, old: MethodDocument, new: MethodDocument, where: str) -> None:
-        before = {self._old.errors[key].type: key for key in old.raises}
-        after = {self._new.errors[key].type: key for key in new.raises}
+        before, after = _errors(self._old, old), _errors(self._new, new)
         for name in dict.fromkeys([*before, *after]):
             if name not in after:
                 self._add("ERROR_REMOVED", where, f"it does not raise {name} any more")
             elif name not in before:
                 self._add("ERROR_ADDED", where, f"it may raise {name}")
-            elif (before[name], after[name]) not in self._errors:
-                self._errors.add((before[name], after[name]))
-                self._error(self._old.errors[before[name]], self._new.errors[after[name]])
+            else:
+                self._error(before[name], after[name])
 
     def _error(self, old: ErrorDocument, new: ErrorDocument) -> None:
         where = f"error {new.type}"
@@ -134,6 +131,12 @@ class _Contracts:
         if old.base != new.base:
             self._add("ERROR_BASE_CHANGED", where, f"base {old.base} → {new.base}")
         self._types.fields(object_schema(old.fields), object_schema(new.fields), Spot(where, "reply"))
+
+
+def _errors(document: ContractDocument, method: MethodDocument) -> dict[str, ErrorDocument]:
+    """Those that a method raises, by the name that travels."""
+    errors = [document.errors[key] for key in method.raises if key in document.errors]
+    return {error.type: error for error in errors}
 
 
 def _pairs(old: Sequence[MethodDocument], new: Sequence[MethodDocument]) -> dict[str, MethodDocument]:

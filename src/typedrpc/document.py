@@ -163,7 +163,7 @@ def essence(value: Any, *, named: bool = False) -> Any:
         if named or key not in _WORDS:
             found[key] = each if key in _VALUES and not named else essence(each, named=key in _NAMED and not named)
             if key == "required" and isinstance(each, list):
-                found[key] = sorted(cast("list[str]", each))  # in a model, the order of fields says nothing
+                found[key] = sorted(cast("list[Any]", each), key=str)  # in a model, the order of fields says nothing
     return found
 
 

@@ -51,14 +51,14 @@ class Comparison:
     """Collects what changed between schemas that share their definitions.
 
     `found` has for each change, (rule, where, text), whom it breaks. A model is compared once for each direction,
-    however often it is used.
+    however often it is used. `by_name`: a model of another name is another model, unless it was renamed.
     """
 
-    def __init__(self, old: Definitions, new: Definitions) -> None:
+    def __init__(self, old: Definitions, new: Definitions, *, by_name: bool = True) -> None:
         self._old = old
         self._new = new
         self._compared: set[tuple[str, str, Direction]] = set()
-        self._asked: set[tuple[str, str]] = set()
+        self._by_name = by_name
         self._unrolled: set[tuple[str, str]] = set()
         self.found: dict[tuple[str, str, str], frozenset[Break]] = {}
 
@@ -66,6 +66,10 @@ class Comparison:
         """One change; of those that are the same, whom they break is joined."""
         key = rule, spot.where, text
         self.found[key] = self.found.get(key, frozenset()) | RULES[rule].breaks(spot.direction)
+
+    def wire(self) -> frozenset[Break]:
+        """Whom all of it breaks on the wire: of a request, callers where it is narrower, servers where it is wider."""
+        return frozenset(each for breaks in self.found.values() for each in breaks if each.startswith("wire"))
 
     def types(self, old: JsonSchema, new: JsonSchema, spot: Spot) -> None:
         """Compares two types."""
@@ -134,20 +138,12 @@ class Comparison:
         return name == named(new) if name or named(new) else kind(old) == kind(new) and not is_any(old)
 
     def _one_way(self, old: JsonSchema, new: JsonSchema) -> bool:
-        """Whether all values of one are values of the other."""
-        return not (reference(old) or reference(new)) and len(self._wire(old, new)) < 2
-
-    def _wire(self, old: JsonSchema, new: JsonSchema) -> frozenset[Break]:
-        """Whom a change of this type breaks on the wire in a request: callers where it is narrower, servers where it
-        is wider. Types that contain themselves are asked about once.
-        """
-        asked = as_json(old), as_json(new)
-        if asked in self._asked:
-            return frozenset()
+        """Whether all values of one are values of the other, which have nothing inside."""
+        if any(reference(each) or kind(each)[0] in ("array", "object") for each in (old, new)):
+            return False
         apart = Comparison(self._old, self._new)
-        apart._asked = self._asked | {asked}
-        apart.types(old, new, Spot("", "request"))
-        return frozenset(b for breaks in apart.found.values() for b in breaks if b.startswith("wire"))
+        apart._shapes(old, new, Spot("", "request"))
+        return len(apart.wire()) < 2
 
     def _members(self, old: JsonSchema, new: JsonSchema, spot: Spot) -> None:
         """Compares two types that are no unions."""
@@ -165,7 +161,7 @@ class Comparison:
 
     def _named(self, old: str, new: str, spot: Spot) -> None:
         one, other = self._old.get(old, {}), self._new.get(new, {})
-        if old != new and not same_class(old, one, new, other):
+        if self._by_name and old != new and not same_class(old, one, new, other):
             renamed = old not in self._new and new not in self._old and self._resembles(one, other)
             if not renamed:
                 self._replaced(old, new, spot)
@@ -186,8 +182,9 @@ class Comparison:
 
     def _replaced(self, old: str, new: str, spot: Spot) -> None:
         self.add("TYPE_REPLACED", spot, f"{old} → {new}")
-        wire = self._wire(self._old.get(old, {}), self._new.get(new, {}))
-        if wire:
+        apart = Comparison(self._old, self._new, by_name=False)
+        apart.types(self._old.get(old, {}), self._new.get(new, {}), Spot("", "request"))
+        if wire := apart.wire():
             rule = "TYPE_CHANGED" if len(wire) == 2 else "TYPE_NARROWED" if "wire-callers" in wire else "TYPE_WIDENED"
             self.add(rule, spot, f"{old} → {new}")
 

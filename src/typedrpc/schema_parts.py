@@ -173,7 +173,9 @@ def is_any(schema: JsonSchema) -> bool:
 
 
 def fits(value: JsonValue, schema: JsonSchema) -> bool:
-    """Whether the value of a `Literal` is of the schema's type."""
+    """Whether the value of a `Literal` is surely one of the schema's type."""
+    if "format" in schema or constraints(schema):
+        return False
     wanted = _TYPES.get(str(schema.get("type")), (object,))
     return isinstance(value, wanted) and (not isinstance(value, bool) or bool in wanted or object in wanted)
 
@@ -216,7 +218,7 @@ def constraint_rule(key: str, old: JsonValue, new: JsonValue) -> str:
 
 def _bound_rule(key: str, old: float, new: float) -> str:
     if key == "multipleOf":
-        tighter, looser = new % old == 0, old % new == 0
+        tighter, looser = bool(old) and new % old == 0, bool(new) and old % new == 0
     else:
         tighter, looser = ((new > old) == (key in _LOWER)), ((new < old) == (key in _LOWER))
     return "CONSTRAINT_TIGHTENED" if tighter else "CONSTRAINT_LOOSENED" if looser else "CONSTRAINT_CHANGED"

@@ -73,23 +73,23 @@ class Schemas:
         return filled, {k: v for k, v in sorted(definitions.items()) if not k.startswith("typedrpc_")}
 
 
-def type_text(schema: JsonSchema) -> str:
-    """The type, briefly: constraints are left to the schema itself."""
-    found = cast("dict[str, Any]", schema)
+def type_text(schema: JsonValue) -> str:
+    """The type, briefly: constraints are left to the schema itself. What is no schema allows anything."""
+    found = schema if isinstance(schema, dict) else {}
     if "$ref" in found:
         return str(found["$ref"]).removeprefix(REFERENCE)
-    if "enum" in found or "const" in found:
-        words: list[Any] = found.get("enum", [found.get("const")])
+    words = found.get("enum", [found["const"]] if "const" in found else None)
+    if isinstance(words, list):
         return f"Literal[{', '.join(map(repr, words))}]"
-    for union in ("anyOf", "oneOf"):
-        if union in found:
-            return " | ".join(dict.fromkeys(type_text(each) for each in found[union]))
+    for union in (found.get("anyOf"), found.get("oneOf")):
+        if isinstance(union, list):
+            return " | ".join(dict.fromkeys(type_text(each) for each in union))
     kind = found.get("type")
     if kind == "array":
-        return f"list[{type_text(found.get('items', {}))}]"
+        return f"list[{type_text(found.get('items'))}]"
     if kind == "object":
-        values = cast("JsonSchema | bool", found.get("additionalProperties", True))
-        return found.get("title") or ("dict" if isinstance(values, bool) else f"dict[str, {type_text(values)}]")
+        values = found.get("additionalProperties")
+        return str(found.get("title") or (f"dict[str, {type_text(values)}]" if isinstance(values, dict) else "dict"))
     return _FORMATS.get(str(found.get("format")), _NAMES.get(str(kind), "Any"))
 
 
