@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from typedrpc.change_rules import BREAKS, Break
+from typedrpc.change_rules import BREAKS, RULES, Break
 from typedrpc.document import ContractDocument, ErrorDocument, MethodDocument, ParameterDocument, object_schema
 from typedrpc.schema_changes import Comparison, Spot
 from typedrpc.schemas import JsonSchema, type_text
@@ -45,14 +45,8 @@ def services_changes(old: Sequence[ContractDocument], new: Sequence[ContractDocu
             changes += contract_changes(before[name], after[name])
         else:
             rule, text = ("SERVICE_ADDED", "added") if name in after else ("SERVICE_REMOVED", "gone")
-            changes.append(_change(rule, name, text))
+            changes.append(Change(rule=rule, where=name, text=text, breaks=RULES[rule].request))
     return changes
-
-
-def _change(rule: str, where: str, text: str) -> Change:
-    comparison = Comparison({}, {})
-    comparison.add(rule, Spot(where, "request"), text)
-    return _as_changes(comparison)[0]
 
 
 def _as_changes(comparison: Comparison) -> list[Change]:

@@ -162,8 +162,8 @@ def essence(value: Any, *, named: bool = False) -> Any:
     for key, each in cast("dict[str, Any]", value).items():
         if named or key not in _WORDS:
             found[key] = each if key in _VALUES and not named else essence(each, named=key in _NAMED and not named)
-            if key == "required" and isinstance(each, list):
-                found[key] = sorted(cast("list[Any]", each), key=str)  # in a model, the order of fields says nothing
+            if key == "required" and isinstance(found[key], list):
+                found[key] = sorted(found[key], key=str)  # in a model, the order of fields says nothing
     return found
 
 
