@@ -202,6 +202,15 @@ def test_the_name_of_a_second_model_of_one_name_renames_nothing() -> None:
     assert changes(old, new) == {("METHOD_ADDED", "WS SS")}
 
 
+def test_a_model_that_is_from_another_module_is_renamed() -> None:
+    """Its module is in its name where there is another model of that name."""
+    user: dict[str, Any] = {"title": "User", "type": "object", "properties": {"x": {"type": "integer"}}}
+    comparison = Comparison({"one__User": user}, {"two__User": user})
+    old, new = ({"$ref": f"#/definitions/{name}__User"} for name in ("one", "two"))
+    comparison.types({**old}, {**new}, Spot("here", "request"))
+    assert [rule for rule, _, _ in comparison.found] == ["MODEL_RENAMED"]
+
+
 CATS = "class Cat(BaseModel):\n    kind: Literal['cat']\nclass Dog(BaseModel):\n    kind: Literal['dog']\n"
 BIRD = "class Bird(BaseModel):\n    kind: Literal['bird']\n"
 BY_KIND = "Field(discriminator='kind')"
