@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, cast
 from unittest.mock import AsyncMock
 
@@ -12,8 +13,21 @@ from faststream import FastStream, TestApp
 from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
 from pydantic import BaseModel
 
-from typedrpc import Call, DeadlineExceeded, Reply, Rpc, RpcError, Service, Status, UsageError, client, service
-from typedrpc.testing import TestRpc, mock
+from typedrpc import (
+    Call,
+    ContractDocument,
+    DeadlineExceeded,
+    Reply,
+    Rpc,
+    RpcError,
+    Service,
+    Status,
+    UsageError,
+    client,
+    contract_schema,
+    service,
+)
+from typedrpc.testing import TestRpc, assert_contract, mock
 
 
 class Message(BaseModel):
@@ -326,3 +340,62 @@ async def test_a_mocked_method_may_have_a_parameter_named_self_or_name() -> None
 def as_mock(method: object) -> AsyncMock:
     assert isinstance(method, AsyncMock)
     return method
+
+
+def test_a_contract_is_written_to_its_file_and_then_held_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AssertionError, match=r"contracts/echo.json is not there yet: run with TYPEDRPC_UPDATE_CON"):
+        assert_contract(Echo, "contracts/echo.json")
+    with monkeypatch.context() as updating:
+        updating.setenv("TYPEDRPC_UPDATE_CONTRACTS", "1")
+        assert_contract(Echo, "contracts/echo.json")
+    written = (tmp_path / "contracts/echo.json").read_text()
+    assert written == contract_schema(Echo).model_dump_json(indent=2) + "\n"
+    assert_contract(Echo, tmp_path / "contracts/echo.json")
+
+
+def test_a_contract_that_is_not_as_in_its_file_is_told_with_whom_it_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Changed(Service, Protocol, service="echo"):
+        @service.method(raises=[Missing], timeout=3)
+        async def echo(self, msg: Message, *, loud: bool = False) -> Message: ...
+
+    file = tmp_path / "echo.json"
+    file.write_text(contract_schema(Echo).model_dump_json())
+    with pytest.raises(AssertionError) as caught:
+        assert_contract(Changed, file)
+    assert str(caught.value).splitlines() == [
+        f"echo is not as in {file}:",
+        "WIRE     SOURCE   CHANGE",
+        "-        -        TIMEOUT_CHANGED echo/echo: timeout none → 3.0",
+        "callers  both     METHOD_REMOVED echo/log: gone",
+        "2 changes: 1 breaks callers on the wire; roll out callers before servers",
+        "if that is meant, run with TYPEDRPC_UPDATE_CONTRACTS=1, which writes the file, and commit it",
+    ]
+    monkeypatch.setenv("TYPEDRPC_UPDATE_CONTRACTS", "1")
+    assert_contract(Changed, file)
+    monkeypatch.delenv("TYPEDRPC_UPDATE_CONTRACTS")
+    assert_contract(Changed, file)
+
+
+def test_another_version_of_typedrpc_leaves_a_contracts_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "echo.json"
+    older = contract_schema(Echo).model_copy(update={"typedrpc": "0.0.1"}).model_dump_json()
+    file.write_text(older)
+    assert_contract(Echo, file)
+    monkeypatch.setenv("TYPEDRPC_UPDATE_CONTRACTS", "1")
+    assert_contract(Echo, file)
+    assert file.read_text() == older
+
+
+def test_a_file_that_holds_no_contract_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "echo.json"
+    file.write_text("{}")
+    with pytest.raises(AssertionError, match="no contract document: service: Field required"):
+        assert_contract(Echo, file)
+    monkeypatch.setenv("TYPEDRPC_UPDATE_CONTRACTS", "1")
+    assert_contract(Echo, file)
+    assert ContractDocument.model_validate_json(file.read_bytes()).service == "echo"

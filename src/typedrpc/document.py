@@ -143,8 +143,8 @@ def object_schema(parameters: Iterable[ParameterDocument]) -> JsonSchema:
 
 def contract_hash(document: dict[str, Any]) -> str:
     """SHA-256, in hexadecimal, of what matters in a document."""
-    essence = _essence({k: v for k, v in document.items() if k not in ("typedrpc", "hash")})
-    return hashlib.sha256(json.dumps(essence, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    matters = essence({k: v for k, v in document.items() if k not in ("typedrpc", "hash")})
+    return hashlib.sha256(json.dumps(matters, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 _WORDS = {"doc", "description", "title", "examples"}
@@ -153,17 +153,18 @@ _NAMED = {"properties", "definitions", "errors", "patternProperties"}
 _VALUES = {"default", "const", "enum"}
 
 
-def _essence(value: Any, *, named: bool = False) -> Any:
+def essence(value: Any, *, named: bool = False) -> Any:
+    """What matters in a part of a document: all but descriptions. `named`: the keys are somebody's names."""
     if isinstance(value, list):
-        return [_essence(each) for each in cast("list[Any]", value)]  # type: ignore[redundant-cast]  # pyright sees list[Unknown]
+        return [essence(each) for each in cast("list[Any]", value)]  # type: ignore[redundant-cast]  # pyright sees list[Unknown]
     if not isinstance(value, dict):
         return value
     found: dict[str, Any] = {}
     for key, each in cast("dict[str, Any]", value).items():
         if named or key not in _WORDS:
-            found[key] = each if key in _VALUES and not named else _essence(each, named=key in _NAMED and not named)
-            if key == "required" and isinstance(each, list):
-                found[key] = sorted(cast("list[str]", each))  # in a model, the order of fields says nothing
+            found[key] = each if key in _VALUES and not named else essence(each, named=key in _NAMED and not named)
+            if key == "required" and isinstance(found[key], list):
+                found[key] = sorted(found[key], key=str)  # in a model, the order of fields says nothing
     return found
 
 

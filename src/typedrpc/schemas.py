@@ -1,4 +1,6 @@
-"""JSON Schemas of types, as the codecs read and write them; made together, for they share their definitions."""
+"""JSON Schemas of types, as the codecs read and write them; made together, for they share their definitions. And back:
+a schema as the type that Python would write.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,19 @@ JsonSchema = dict[str, JsonValue]
 
 REFERENCE = "#/definitions/"
 """Where a schema looks for a definition: in the document's own `definitions`."""
+
+
+_NAMES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+_FORMATS = {
+    "base64url": "bytes",
+    "binary": "bytes",
+    "date-time": "datetime",
+    "date": "date",
+    "time": "time",
+    "duration": "timedelta",
+    "uuid": "UUID",
+    "decimal": "Decimal",
+}
 
 
 def makes_empty(factory: object) -> bool:
@@ -64,6 +79,27 @@ class Schemas:
 
         filled = placed(document)
         return filled, {k: v for k, v in sorted(definitions.items()) if not k.startswith("typedrpc_")}
+
+
+def type_text(schema: JsonValue) -> str:
+    """The type, briefly: constraints are left to the schema itself. What is no schema allows anything."""
+    found = schema if isinstance(schema, dict) else {}
+    if "$ref" in found:
+        return str(found["$ref"]).removeprefix(REFERENCE)
+    words = found.get("enum", [found["const"]] if "const" in found else None)
+    if isinstance(words, list):
+        return f"Literal[{', '.join(map(repr, words))}]"
+    for union in (found.get("anyOf"), found.get("oneOf")):
+        if isinstance(union, list):
+            names = dict.fromkeys(type_text(each) for each in union)
+            return " | ".join(name for name in names if name != "float" or "Decimal" not in names)
+    kind = found.get("type")
+    if kind == "array":
+        return f"list[{type_text(found.get('items'))}]"
+    if kind == "object":
+        values = found.get("additionalProperties")
+        return str(found.get("title") or (f"dict[str, {type_text(values)}]" if isinstance(values, dict) else "dict"))
+    return _FORMATS.get(str(found.get("format")), _NAMES.get(str(kind), "Any"))
 
 
 def _by_reference(schema: JsonSchema, definitions: dict[str, Any]) -> JsonSchema:

@@ -1,19 +1,26 @@
-"""For users' tests: an app's `Rpc` in memory, and typed mocks of services."""
+"""For users' tests: an app's `Rpc` in memory, typed mocks of services, and contracts that are kept in files."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 from unittest.mock import AsyncMock
 
+from pydantic import ValidationError
+
+from typedrpc.changes import contract_changes, listing
+from typedrpc.codec import summary
 from typedrpc.contract import contract_of
+from typedrpc.document import ContractDocument, contract_schema
 from typedrpc.errors import UsageError
 from typedrpc.method import MethodSpec
 from typedrpc.options import Key, Metadata, Reply, Retry
 from typedrpc.rpc import Rpc
 
-__all__ = ["TestRpc", "mock"]
+__all__ = ["TestRpc", "assert_contract", "mock"]
 
 S = TypeVar("S")
 
@@ -97,3 +104,42 @@ def mock(contract: Callable[..., S], **outcomes: object) -> S:
         settings: dict[str, Any] = {"side_effect": outcome} if acts else {"return_value": outcome}
         made.__dict__[name] = _MockMethod(spec, name=name, **settings)
     return cast("S", made)
+
+
+_UPDATE = "TYPEDRPC_UPDATE_CONTRACTS"
+
+
+def assert_contract(contract: Callable[..., object], file: str | Path) -> None:
+    """Holds a contract to its document in a file, as `typedrpc describe --json` writes it.
+
+    Raises AssertionError that lists every change against the file, and whom it breaks. Where the environment has
+    TYPEDRPC_UPDATE_CONTRACTS=1, writes the file instead, with its folder. A relative path is one of the current folder.
+    Raises UsageError for what is no service.
+    """
+    __tracebackhide__ = True  # pytest shows the line of the test
+    document, path = contract_schema(contract), Path(file)
+    if os.environ.get(_UPDATE) == "1":
+        _write(document, path)
+        return
+    try:
+        kept = ContractDocument.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise AssertionError(f"{path} is not there yet: run with {_UPDATE}=1, which writes it, and commit it") from None
+    except ValidationError as error:
+        raise AssertionError(f"{path} is no contract document: {summary(error)}; {_UPDATE}=1 writes it") from None
+    if changes := contract_changes(kept, document):
+        raise AssertionError(
+            f"{document.service} is not as in {path}:\n{listing(changes)}\n"
+            f"if that is meant, run with {_UPDATE}=1, which writes the file, and commit it"
+        )
+
+
+def _write(document: ContractDocument, path: Path) -> None:
+    """Leaves a file alone that differs by the version of typedrpc only."""
+    try:
+        kept = ContractDocument.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        kept = None
+    if kept is None or kept.model_copy(update={"typedrpc": document.typedrpc}) != document:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(document.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -6,7 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from typedrpc.cli import benching, calling, checking, exporting, generating, running, services, tailing, topics
+from typedrpc.cli import (
+    benching,
+    calling,
+    checking,
+    diffing,
+    exporting,
+    generating,
+    running,
+    services,
+    tailing,
+    topics,
+)
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
 from typedrpc.document import VERSION
@@ -21,6 +32,7 @@ app.command()(benching.bench)
 app.command()(checking.check)
 app.add_typer(topics.app, name="topics")
 app.command()(generating.generate)
+app.command()(diffing.diff)
 app.command()(exporting.asyncapi)
 
 

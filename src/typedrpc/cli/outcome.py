@@ -1,7 +1,8 @@
 """How a command ends: one line on what went wrong, and an exit code.
 
 0 is success. 1: it could not be done here, as without a connection. 2: the command was used wrongly. A call that was
-answered with an error ends with 64 and the number of its status in gRPC, as grpcurl does: NOT_FOUND is 69.
+answered with an error ends with 64 and the number of its status in gRPC, as grpcurl does: NOT_FOUND is 69. `diff` ends
+as diff(1): 1 is what was looked for and found, 2 what could not be done.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ def exit_code(status: Status) -> int:
 
 
 @contextmanager
-def told() -> Generator[None]:
-    """Ends the command with one line, where the user can do something about it."""
+def told(code: int = 1) -> Generator[None]:
+    """Ends the command with one line, where the user can do something about it: `code`, or a status'."""
     try:
         yield
     except (UsageError, TransportError) as error:
         typer.echo(f"typedrpc: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(code) from None
     except RpcError as error:
         typer.echo(f"typedrpc: {error}", err=True)
         raise typer.Exit(exit_code(error.code)) from None

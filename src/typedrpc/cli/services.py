@@ -17,10 +17,10 @@ from typedrpc.cli.completing import complete_service
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.cli.gathering import instances
 from typedrpc.cli.outcome import told
-from typedrpc.cli.showing import signature_text, type_text
+from typedrpc.cli.showing import signature_text
 from typedrpc.document import ContractDocument, object_schema
 from typedrpc.reflection import Instance, ServedService
-from typedrpc.schemas import JsonSchema
+from typedrpc.schemas import JsonSchema, type_text
 from typedrpc.transport.kafka.groups import lags
 
 Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]

@@ -1,0 +1,58 @@
+"""`typedrpc diff`: what changed between two contracts, and whether it breaks who keeps the old one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, get_args
+
+import typer
+from pydantic_core import to_json
+
+from typedrpc.change_rules import Break
+from typedrpc.changes import Change, listing, services_changes
+from typedrpc.cli.connection import Settings
+from typedrpc.cli.outcome import told
+from typedrpc.cli.sources import HELP, contracts
+
+
+class FailOn(StrEnum):
+    """What a change must break for the command to fail; for `any`, nothing."""
+
+    WIRE_CALLERS = "wire-callers"
+    WIRE_SERVERS = "wire-servers"
+    SOURCE_CALLERS = "source-callers"
+    SOURCE_SERVERS = "source-servers"
+    ANY = "any"
+
+
+def diff(
+    context: typer.Context,
+    old: Annotated[str, typer.Argument(help=HELP)],
+    new: Annotated[str, typer.Argument(help="The same.")],
+    fail_on: Annotated[list[FailOn], typer.Option(help="What ends with 1; may be repeated.")] = [FailOn.WIRE_CALLERS],  # noqa: B006  # typer's way
+    as_json: Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds in which a server must answer.")] = 5.0,
+) -> None:
+    """Say what changed between two contracts, and whom it breaks."""
+    settings: Settings = context.obj
+    with told(2):
+        changes = services_changes(contracts(settings, [old], timeout), contracts(settings, [new], timeout))
+    typer.echo(_as_json(changes) if as_json else listing(changes))
+    if any(FailOn.ANY in fail_on or each.breaks & set(fail_on) for each in changes):
+        raise typer.Exit(1)
+
+
+def _as_json(changes: list[Change]) -> str:
+    """`breaks` has the words of `--fail-on`."""
+    return to_json(
+        [
+            {
+                "rule": each.rule,
+                "where": each.where,
+                "text": each.text,
+                "breaks": [word for word in get_args(Break) if word in each.breaks],
+            }
+            for each in changes
+        ],
+        indent=2,
+    ).decode()

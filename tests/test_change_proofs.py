@@ -1,0 +1,350 @@
+"""What is said of the wire is proven by calls: of a client with the old contract at a server with the new, and the reverse."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contract_source import NOBODY, RAISES, document, method, names_of, users
+from typedrpc import Rpc, RpcError
+from typedrpc.changes import contract_changes
+from typedrpc.codec import value_adapter
+
+
+async def outcome(call: Callable[[], Coroutine[Any, Any, object]]) -> object:
+    try:
+        return await call()
+    except RpcError as error:
+        return type(error).__name__
+
+
+async def called(client_of: str, server_of: str, expression: str) -> object:
+    """What a call of one contract comes to at a server of another, as text."""
+    names, other = names_of(client_of), names_of(server_of)
+    rpc = Rpc.in_memory(timeout=0.3)
+    rpc.serve(other["Users"]())
+    async with rpc:
+        users = rpc.client(names["Users"])
+        return await outcome(lambda: eval(f"users.{expression}", {**names, "users": users}))
+
+
+def served(*methods: str, before: str = "", options: str = "") -> str:
+    return users(*methods, before=before, options=options, served=True)
+
+
+def model(fields: str, options: str = "") -> str:
+    return f"class M(BaseModel{options}):\n    {fields}\n"
+
+
+def got(parameters: str, body: str, reply: str = "int", before: str = "", decorator: str = "", **more: str) -> str:
+    return served(method(parameters, reply, body=body, decorator=decorator), before=before, **more)
+
+
+# what a client of the old calls at a server of the new, and what it must get; the same of the new at the old
+PROOFS: dict[str, tuple[str, str, tuple[str, object], tuple[str, object]]] = {
+    "METHOD_ADDED": (
+        served(method(reply="int", body="return 1")),
+        served(method(reply="int", body="return 1"), method(name="put", body="return None")),
+        ("get()", 1),
+        ("put()", None),
+    ),
+    "METHOD_REMOVED": (
+        served(method(reply="int", body="return 1"), method(name="put", body="return None")),
+        served(method(reply="int", body="return 1")),
+        ("put()", None),
+        ("get()", 1),
+    ),
+    "METHOD_WIRE_NAME_CHANGED": (
+        got("", "return 1"),
+        got("", "return 1", decorator="name='x'"),
+        ("get()", 1),
+        ("get()", 1),
+    ),
+    "METHOD_RENAMED": (
+        got("", "return 1"),
+        served(method(reply="int", name="x", decorator="name='get'", body="return 1")),
+        ("get()", 1),
+        ("x()", 1),
+    ),
+    "TOPIC_CHANGED": (got("", "return 1"), got("", "return 1", options="topic='t'"), ("get()", 1), ("get()", 1)),
+    "SERVICE_RENAMED": (
+        got("", "return 1"),
+        got("", "return 1").replace("'users'", "'people'"),
+        ("get()", 1),
+        ("get()", 1),
+    ),
+    "ONEWAY_ADDED": (
+        got("", "return 1"),
+        got("", "return None", "None", decorator="oneway=True"),
+        ("get()", 1),
+        ("get()", None),
+    ),
+    "ONEWAY_REMOVED": (
+        got("", "return None", "None", decorator="oneway=True"),
+        got("", "return 1"),
+        ("get()", None),
+        ("get()", 1),
+    ),
+    "TIMEOUT_CHANGED": (got("", "return 1"), got("", "return 1", decorator="timeout=1"), ("get()", 1), ("get()", 1)),
+    "PARAMETER_ADDED_REQUIRED": (
+        got("a: int", "return a"),
+        got("a: int, b: int", "return a + b"),
+        ("get(1)", 1),
+        ("get(1, 2)", 3),
+    ),
+    "PARAMETER_ADDED_OPTIONAL": (
+        got("a: int", "return a"),
+        got("a: int, b: int = 0", "return a + b"),
+        ("get(1)", 1),
+        ("get(1, 2)", 3),
+    ),
+    "PARAMETER_REMOVED_REQUIRED": (
+        got("a: int, b: int", "return a + b"),
+        got("a: int", "return a"),
+        ("get(1, 2)", 3),
+        ("get(1)", 1),
+    ),
+    "PARAMETER_REMOVED_OPTIONAL": (
+        got("a: int, b: int = 0", "return a + b"),
+        got("a: int", "return a"),
+        ("get(1, 2)", 3),
+        ("get(1)", 1),
+    ),
+    "PARAMETER_ORDER_CHANGED": (
+        got("a: int, b: int", "return a - b"),
+        got("b: int, a: int", "return a - b"),
+        ("get(3, 1)", 2),
+        ("get(1, 3)", 2),
+    ),
+    "PARAMETER_KIND_CHANGED": (got("a: int", "return a"), got("*, a: int", "return a"), ("get(1)", 1), ("get(a=1)", 1)),
+    "DEFAULT_CHANGED": (got("a: int = 1", "return a"), got("a: int = 2", "return a"), ("get()", 1), ("get()", 2)),
+    "TYPE_WIDENED": (
+        got("a: int", "return 1"),
+        got("a: int | None", "return 1"),
+        ("get(1)", 1),
+        ("get(None)", 1),
+    ),
+    "TYPE_WIDENED in a reply": (
+        got("", "return 1"),
+        got("", "return None", "int | None"),
+        ("get()", None),
+        ("get()", 1),
+    ),
+    "TYPE_NARROWED": (
+        got("a: int | None", "return 1"),
+        got("a: int", "return 1"),
+        ("get(None)", 1),
+        ("get(1)", 1),
+    ),
+    "TYPE_NARROWED in a reply": (
+        got("", "return None", "int | None"),
+        got("", "return 1"),
+        ("get()", 1),
+        ("get()", None),
+    ),
+    "TYPE_CHANGED": (
+        got("a: int", "return 1"),
+        got("a: str", "return 1"),
+        ("get(1)", 1),
+        ("get('x')", 1),
+    ),
+    "FORMAT_ADDED": (
+        got("a: str", "return 1"),
+        got("a: date", "return 1"),
+        ("get('x')", 1),
+        ("get(date.today())", 1),
+    ),
+    "ENUM_VALUE_ADDED": (
+        got("a: Literal[1]", "return 1"),
+        got("a: Literal[1, 2]", "return 1"),
+        ("get(1)", 1),
+        ("get(2)", 1),
+    ),
+    "ENUM_VALUE_ADDED in a reply": (
+        got("", "return 1", "Literal[1]"),
+        got("", "return 2", "Literal[1, 2]"),
+        ("get()", 2),
+        ("get()", 1),
+    ),
+    "CONSTRAINT_TIGHTENED": (
+        got("a: int", "return 1"),
+        got("a: Annotated[int, Field(le=5)]", "return 1"),
+        ("get(9)", 1),
+        ("get(5)", 1),
+    ),
+    "CONSTRAINT_LOOSENED in a reply": (
+        got("", "return 5", "Annotated[int, Field(le=5)]"),
+        got("", "return 9"),
+        ("get()", 9),
+        ("get()", 5),
+    ),
+    "FIELD_ADDED_REQUIRED": (
+        got("m: M", "return m.x", before=model("x: int")),
+        got("m: M", "return m.x + m.y", before=model("x: int; y: int")),
+        ("get(M(x=1))", 1),
+        ("get(M(x=1, y=2))", 3),
+    ),
+    "FIELD_ADDED_REQUIRED in a reply": (
+        got("", "return M(x=1)", "M", model("x: int")),
+        got("", "return M(x=1, y=2)", "M", model("x: int; y: int")),
+        ("get()", "M(x=1)"),
+        ("get()", "M(x=1, y=2)"),
+    ),
+    "FIELD_ADDED_OPTIONAL": (
+        got("m: M", "return m.x", before=model("x: int")),
+        got("m: M", "return m.x + m.y", before=model("x: int; y: int = 0")),
+        ("get(M(x=1))", 1),
+        ("get(M(x=1, y=2))", 3),
+    ),
+    "FIELD_ADDED_OPTIONAL in a reply": (
+        got("", "return M(x=1)", "M", model("x: int")),
+        got("", "return M(x=1, y=0)", "M", model("x: int; y: int = 0")),
+        ("get()", "M(x=1)"),
+        ("get()", "M(x=1, y=0)"),
+    ),
+    "FIELD_REMOVED_OPTIONAL in a reply": (
+        got("", "return M(x=1, y=2)", "M", model("x: int; y: int = 0")),
+        got("", "return M(x=1)", "M", model("x: int")),
+        ("get()", "M(x=1, y=2)"),
+        ("get()", "M(x=1)"),
+    ),
+    "ADDED_FIELD_REFUSED in a reply": (
+        got("", "return M(x=1)", "M", model("x: int", ", extra='forbid'")),
+        got("", "return M(x=1, y=0)", "M", model("x: int; y: int = 0", ", extra='forbid'")),
+        ("get()", "M(x=1)"),
+        ("get()", "M(x=1, y=0)"),
+    ),
+    "MODEL_RENAMED": (
+        got("m: M", "return m.x", before=model("x: int")),
+        got("m: M", "return m.x", before=model("x: int")).replace("M(", "N(").replace(": M", ": N"),
+        ("get(M(x=1))", 1),
+        ("get(N(x=1))", 1),
+    ),
+    "ERROR_ADDED": (
+        got("", "raise NotFound('')", before=NOBODY),
+        got("", "raise Nobody('', id=1)", before=NOBODY, decorator=RAISES),
+        ("get()", "NotFound"),
+        ("get()", "Nobody"),
+    ),
+    "ERROR_REMOVED": (
+        got("", "raise Nobody('', id=1)", before=NOBODY, decorator=RAISES),
+        got("", "raise NotFound('')", before=NOBODY),
+        ("get()", "Nobody"),
+        ("get()", "NotFound"),
+    ),
+    "ERROR_CODE_CHANGED": (
+        got("", "raise Nobody('', id=1)", before=NOBODY, decorator=RAISES),
+        got("", "raise Nobody('', id=1)", before=NOBODY.replace("NOT_FOUND", "ABORTED"), decorator=RAISES),
+        ("get()", "Nobody"),
+        ("get()", "Nobody"),
+    ),
+    "ERROR_BASE_CHANGED": (
+        got("", "raise Nobody('', id=1)", before=NOBODY, decorator=RAISES),
+        got("", "raise Nobody('', id=1)", before=NOBODY.replace("RpcError", "NotFound"), decorator=RAISES),
+        ("get()", "Nobody"),
+        ("get()", "Nobody"),
+    ),
+    "FIELD_ADDED_REQUIRED in an error": (
+        got("", "raise Nobody('', id=1)", before=NOBODY, decorator=RAISES),
+        got("", "raise Nobody('', id=1, x=2)", before=NOBODY + "    x: int\n", decorator=RAISES),
+        ("get()", "Nobody"),
+        ("get()", "Nobody"),
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", PROOFS)
+async def test_what_is_said_of_the_wire_is_what_calls_come_to(rule: str) -> None:
+    old, new, (old_call, old_result), (new_call, new_result) = PROOFS[rule]
+    breaks = {each for change in contract_changes(document(old), document(new)) for each in change.breaks}
+    assert rule.split()[0] in {change.rule for change in contract_changes(document(old), document(new))}
+
+    def comes_to(found: object, expected: object) -> bool:
+        return found == expected or repr(found) == expected
+
+    assert comes_to(await called(old, old, old_call), old_result) or " in a reply" in rule
+    assert comes_to(await called(new, new, new_call), new_result) or " in a reply" in rule
+    assert comes_to(await called(old, new, old_call), old_result) == ("wire-callers" not in breaks)
+    assert comes_to(await called(new, old, new_call), new_result) == ("wire-servers" not in breaks)
+
+
+TYPES: dict[str, list[str]] = {  # with values that are written of each
+    "None": ["None"],
+    "bool": ["True", "False"],
+    "int": ["0", "1", "-7", "10**6"],
+    "float": ["1.0", "0.5"],
+    "str": ["''", "'a'", "'b'", "'x' * 20"],
+    "bytes": ["b''", "b'\\xff\\xfe'"],
+    "date": ["date(2024, 1, 2)"],
+    "datetime": ["datetime(2024, 1, 2, 3)"],
+    "UUID": ["UUID(int=1)"],
+    "Literal['a']": ["'a'"],
+    "Literal['a', 'b']": ["'a'", "'b'"],
+    "Literal[1]": ["1"],
+    "Literal[1, 'a', None]": ["1", "'a'", "None"],
+    "int | None": ["1", "None"],
+    "int | str": ["1", "'a'"],
+    "float | str | None": ["0.5", "'b'", "None"],
+    "Annotated[int, Field(ge=0, le=1)]": ["0", "1"],
+    "Annotated[int, Field(gt=0)]": ["1", "10**6"],
+    "Annotated[int, Field(multiple_of=5)]": ["0", "10**6"],
+    "Annotated[str, Field(max_length=3)]": ["''", "'a'"],
+    "Annotated[str, Field(pattern='^a')]": ["'a'", "'abc'"],
+    "list[int]": ["[]", "[1, 1]"],
+    "list[int | None]": ["[None, 1]"],
+    "set[int]": ["{1, 2}"],
+    "tuple[int, int]": ["(1, 2)"],
+    "tuple[int, str]": ["(1, 'a')"],
+    "Annotated[list[int], Field(max_length=1)]": ["[]", "[1]"],
+    "dict[str, int]": ["{}", "{'x': 1}", "{'x': 1, 'y': 2}"],
+    "dict[str, int | str]": ["{'x': 'a'}"],
+    "dict[Annotated[str, Field(pattern='^x')], int]": ["{'x': 1}"],
+    "JsonValue": ["1", "'a'", "None", "[{}]"],
+    "A": ["A(x=1)"],
+    "B": ["B(x=1, y=2)"],
+    "C": ["C(x=1)", "C(x=1, y=3)"],
+    "D": ["D(x=1)"],
+    "E": ["E(x='a')"],
+    "A | None": ["A(x=1)", "None"],
+    "A | E": ["A(x=1)", "E(x='a')"],
+    "list[A]": ["[A(x=1)]"],
+    "list[B]": ["[B(x=1, y=2)]"],
+    "T": ["T(kids=[T(kids=[])])"],
+}
+MODELS = """
+class A(BaseModel): x: int
+class B(BaseModel): x: int; y: int
+class C(BaseModel): x: int; y: int = 0
+class D(BaseModel, extra="forbid"): x: int
+class E(BaseModel): x: str
+class T(BaseModel): kids: "list[T]"
+"""
+
+
+def test_what_is_said_to_break_nobody_on_the_wire_is_read_by_the_other_side() -> None:
+    """Of every type to every other: what the one writes, the other reads, or it is said that it does not."""
+    names = names_of(MODELS)
+    asked = {kind: document(users(method(f"it: {kind}"), before=MODELS)) for kind in TYPES}
+    answered = {kind: document(users(method(reply=kind), before=MODELS)) for kind in TYPES}
+    adapters = {kind: value_adapter(eval(kind, dict(names))) for kind in TYPES}
+    written = {k: [adapters[k].dump_json(eval(v, dict(names)), by_alias=True) for v in vs] for k, vs in TYPES.items()}
+
+    def reads(reader: str, writer: str) -> bool:
+        try:
+            for body in written[writer]:
+                adapters[reader].validate_json(body)
+        except ValidationError:
+            return False
+        return True
+
+    for old, new in itertools.permutations(TYPES, 2):
+        for documents, old_with_new in ((asked, reads(new, old)), (answered, reads(old, new))):
+            found = contract_changes(documents[old], documents[new])
+            breaks = {each for change in found for each in change.breaks}
+            new_with_old = reads(old, new) if documents is asked else reads(new, old)
+            assert old_with_new or "wire-callers" in breaks, f"{old} → {new}: {found}"
+            assert new_with_old or "wire-servers" in breaks, f"{old} → {new}: {found}"
