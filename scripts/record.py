@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import shlex
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -33,7 +34,7 @@ RECORDINGS: Final[dict[str, Sequence[str]]] = {
     "call": [ORDER, TOO_MANY],
     "bench": ["""typedrpc bench orders/get '{"id": 1}' -c 100 --duration 3"""],
     "check": ["typedrpc check orders_service:rpc"],
-    # "diff": ["typedrpc diff orders_before.json orders@running"],
+    "diff": ["typedrpc diff orders_before.json orders@running"],
 }
 
 FRAME: Final = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -68,7 +69,13 @@ async def main() -> None:
 
 def before(document: str) -> str:
     """The contract as it might have been a version ago."""
-    return document.replace('"open",\n', '"open",\n"sent",\n').replace('"timeout": 5.0', '"timeout": 2.0')
+    old: Any = json.loads(document)
+    old["hash"] = ""
+    old["definitions"]["Order"]["properties"]["state"]["enum"].append("sent")
+    (place,) = (method for method in old["methods"] if method["name"] == "place")
+    place["timeout"] = 2.0
+    place["parameters"] = place["parameters"][:1]
+    return json.dumps(old)
 
 
 @asynccontextmanager

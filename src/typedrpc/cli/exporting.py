@@ -23,7 +23,7 @@ from typedrpc.errors import UsageError
 
 def asyncapi(
     context: typer.Context,
-    targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help=HELP)],
+    targets: Annotated[list[str], typer.Argument(metavar="SOURCE...", help=HELP)],
     as_html: Annotated[bool, typer.Option("--html", help="A page; its viewer is loaded from unpkg.com.")] = False,
     serve: Annotated[
         str | None, typer.Option(metavar="[HOST:]PORT", help="Serve the page, and the document beside it.")
