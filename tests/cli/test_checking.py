@@ -16,7 +16,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cli_runs import Command, Run
-from typedrpc.cli.findings import Finding
+from typedrpc.cli.check.findings import Finding
 
 MODULE = """
 import os

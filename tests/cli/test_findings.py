@@ -14,7 +14,7 @@ from faststream.security import BaseSecurity, SASLPlaintext
 
 from real_kafka import kafka_script
 from typedrpc import Topics
-from typedrpc.cli.findings import (
+from typedrpc.cli.check.findings import (
     Finding,
     Subject,
     bootstrap_findings,
@@ -23,7 +23,7 @@ from typedrpc.cli.findings import (
     config_findings,
     server_findings,
 )
-from typedrpc.cli.topic_findings import acl_findings, call_findings, topic_findings, unasked, untimed
+from typedrpc.cli.check.topic_findings import acl_findings, call_findings, topic_findings, unasked, untimed
 from typedrpc.reflection import Instance, ServedService
 from typedrpc.transport.kafka import connection_of
 from typedrpc.transport.kafka.looking import Operation, SeenCluster, SeenTopic

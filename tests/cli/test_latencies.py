@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from typedrpc.cli.latencies import Bar, histogram, percentile, summary
+from typedrpc.cli.bench.latencies import Bar, histogram, percentile, summary
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from typedrpc import NotFound, Status
-from typedrpc.cli.load import Load, Tally, measure
+from typedrpc.cli.bench.load import Load, Tally, measure
 
 OK = (Status.OK, b"{}")
 

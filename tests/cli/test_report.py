@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from typedrpc import Status
-from typedrpc.cli.load import Load, Tally
-from typedrpc.cli.report import Report, report_of, show
+from typedrpc.cli.bench.load import Load, Tally
+from typedrpc.cli.bench.report import Report, report_of, show
 
 LOAD = Load(at_once=5, seconds=2)
 

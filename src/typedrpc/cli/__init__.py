@@ -1,4 +1,7 @@
-"""The command line: one module a task, and what they share: `connection`, `outcome` and `showing`."""
+"""The command line: a module or a folder for each command, and what they share.
+
+`connection` says where Kafka is, `importing` and `sources` what an argument names, `outcome` how a command ends.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from typedrpc.cli import (
-    benching,
-    calling,
-    checking,
-    diffing,
-    exporting,
-    generating,
-    running,
-    services,
-    tailing,
-    topics,
-)
+from typedrpc.cli import calling, diffing, exporting, generating, running, services, topics
+from typedrpc.cli.bench.command import bench
+from typedrpc.cli.check.command import check
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
+from typedrpc.cli.tail.command import tail
 from typedrpc.document import VERSION
 
 app: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
@@ -27,9 +22,9 @@ app.command()(running.run)
 app.command("list")(services.list_services)
 app.command()(services.describe)
 app.command()(calling.call)
-app.command()(tailing.tail)
-app.command()(benching.bench)
-app.command()(checking.check)
+app.command()(tail)
+app.command()(bench)
+app.command()(check)
 app.add_typer(topics.app, name="topics")
 app.command()(generating.generate)
 app.command()(diffing.diff)

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 from typedrpc.cli.connection import Settings, connected
-from typedrpc.cli.conversation import Answered, Asked, Conversation
 from typedrpc.cli.outcome import told
+from typedrpc.cli.tail.conversation import Answered, Asked, Conversation
 from typedrpc.errors import Status, UsageError
 from typedrpc.transport import TopicPartition, TopicSpec, Transport
 

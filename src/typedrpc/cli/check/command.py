@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from typedrpc.broker_clock import BrokerClock
-from typedrpc.cli.connection import Settings
-from typedrpc.cli.findings import (
+from typedrpc.cli.check.findings import (
     Address,
     Finding,
     Subject,
@@ -26,10 +25,11 @@ from typedrpc.cli.findings import (
     server_findings,
     skipped,
 )
+from typedrpc.cli.check.topic_findings import acl_findings, call_findings, topic_findings, unasked, untimed
+from typedrpc.cli.connection import Settings
 from typedrpc.cli.gathering import instances
 from typedrpc.cli.importing import load
 from typedrpc.cli.outcome import told
-from typedrpc.cli.topic_findings import acl_findings, call_findings, topic_findings, unasked, untimed
 from typedrpc.config import Topics
 from typedrpc.errors import UsageError
 from typedrpc.rpc import Rpc

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from typedrpc.cli.latencies import Bar, histogram, summary
-from typedrpc.cli.load import Load, Tally
+from typedrpc.cli.bench.latencies import Bar, histogram, summary
+from typedrpc.cli.bench.load import Load, Tally
 from typedrpc.cli.outcome import exit_code
 from typedrpc.errors import Status
 

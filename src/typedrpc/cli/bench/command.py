@@ -13,11 +13,11 @@ from pydantic_core import to_json
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from typedrpc.cli.bench.load import Load, Tally, measure
+from typedrpc.cli.bench.report import Report, report_of, show
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.cli.event_loop import collect_less, run_loop
-from typedrpc.cli.load import Load, Tally, measure
 from typedrpc.cli.outcome import told
-from typedrpc.cli.report import Report, report_of, show
 from typedrpc.cli.request import Body, Key, Metadata, MethodName, Order, Timeout, prepare
 from typedrpc.config import Limits
 from typedrpc.errors import UsageError

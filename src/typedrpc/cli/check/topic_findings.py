@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from typedrpc.cli.findings import Finding, Subject
+from typedrpc.cli.check.findings import Finding, Subject
 from typedrpc.config import Topics
 from typedrpc.reflection import Instance
 from typedrpc.transport import TopicSpec

@@ -1,0 +1,1 @@
+"""`typedrpc tail`: `conversation` matches requests with their replies."""
