@@ -13,7 +13,7 @@ from typedrpc.document import VERSION
 from typedrpc.reflection import Instance, ServedService
 from typedrpc.transport import TopicSpec
 from typedrpc.transport.kafka.connection import Connection
-from typedrpc.transport.kafka.refusal import Reason, Refusal
+from typedrpc.transport.kafka.refusal import NETWORK, Reason, Refusal
 
 Check = Literal["config", "connectivity", "topics", "acls", "clock", "servers"]
 Sign = Literal["ok", "warning", "failed", "skipped"]
@@ -93,7 +93,6 @@ _ANY: dict[Reason, str] = {
     "silent": "is this a port of Kafka's, and not of a proxy or of something else? A broker that hangs does this too",
     "closed": "is this a port of Kafka's? One that wants a client's certificate and gets none does this too",
 }
-_NETWORK = frozenset(_ANY)
 
 
 def config_findings(subject: Subject, at: Sequence[Address], now: float) -> Iterator[Finding]:
@@ -153,7 +152,7 @@ def broker_findings(
                 f"clients are sent there after the bootstrap: let advertised.listeners of broker {number} name "
                 "an address that is reached from here, for the listener that was asked"
             )
-            if refusal.reason not in _NETWORK:
+            if refusal.reason not in NETWORK:
                 remedy = _remedy(subject, refusal)
             yield Finding("connectivity", "failed", title, remedy)
 

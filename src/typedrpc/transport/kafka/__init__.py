@@ -13,7 +13,7 @@ from typedrpc.transport import GroupListener, Sent, TopicPartition, TopicSpec, T
 from typedrpc.transport.kafka.connection import Connection, connection_of, hasten, patiently, translated, uncut
 from typedrpc.transport.kafka.outbox import Outbox
 from typedrpc.transport.kafka.readers import KafkaGroupReader, KafkaReader
-from typedrpc.transport.kafka.refusal import refusal
+from typedrpc.transport.kafka.refusal import NETWORK, refusal
 from typedrpc.transport.kafka.topics import ensure_topics
 from typedrpc.wire import Header
 
@@ -56,8 +56,9 @@ class KafkaTransport:
             async with translated(where), asyncio.timeout(self._start_timeout):
                 await self._outbox.producer()
         except TransportError as error:
-            if reason := await refusal(self.connection.shared):
-                raise TransportError(f"{where}: {reason}") from error
+            if found := await refusal(self.connection.shared):
+                transient = error.transient and found.reason in NETWORK
+                raise TransportError(f"{where}: {found}", transient=transient) from error
             raise
 
     async def stop(self) -> None:

@@ -37,6 +37,8 @@ Reason = Literal[
     "settings",
     "other",  # Kafka's own word
 ]
+NETWORK: frozenset[Reason] = frozenset({"name", "refused", "unreachable", "silent", "closed"})
+"""Those of which the settings, but for the address, are no cause."""
 _REASONS: dict[type[KafkaError], Reason] = {
     IllegalSaslStateError: "takes no user",
     SaslAuthenticationFailed: "credentials",
@@ -51,21 +53,20 @@ class Refusal(NamedTuple):
     text: str
     remedy: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.text}; {self.remedy}" if self.remedy else self.text
 
-async def refusal(settings: Mapping[str, Any]) -> str:
-    """What is wrong with a client's settings, and the remedy; "" where no server is there or none says."""
-    own = connection_settings(settings)
+
+async def refusal(settings: Mapping[str, Any]) -> Refusal | None:
+    """Why no bootstrap server lets a client with these settings in, the most telling of them; None where one does."""
     try:
-        async with asyncio.timeout(_TIMEOUT):
-            for host, port in addresses(settings):
-                error = await _try(host, port, own)
-                if found := await _explained(error, host, port, own):
-                    return f"{found.text}; {found.remedy}" if found.remedy else found.text
-    except TimeoutError:
-        pass
+        at = addresses(settings)
     except UsageError as error:
-        return str(error)
-    return ""
+        return Refusal("settings", str(error))
+    found = [each for each in await asyncio.gather(*(refusal_at(*each, settings, _TIMEOUT) for each in at)) if each]
+    if len(found) < len(at):
+        return None
+    return next((each for each in found if each.reason not in NETWORK), found[0])
 
 
 async def refusal_at(host: str, port: int, settings: Mapping[str, Any], seconds: float) -> Refusal | None:
