@@ -20,6 +20,7 @@ from faststream.kafka import KafkaBroker
 
 from real_kafka import FEW
 from typedrpc import Rpc, Service, Unavailable, client, service
+from typedrpc.cli.event_loop import run_loop
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -254,7 +255,7 @@ def test_a_wrong_target_is_one_clear_line(folder: Path, target: str, says: str) 
     (folder / "package").mkdir()
     (folder / "package" / "__init__.py").touch()
     code, output = run("run", target, folder=folder, NAME="work", TYPEDRPC_KAFKA="127.0.0.1:1")
-    assert code == 1, output
+    assert code == 2, output
     assert output.startswith("typedrpc: ")
     assert output.count("\n") == 1, output
     assert says in output
@@ -264,6 +265,19 @@ def test_a_module_that_cannot_be_imported_is_named_with_file_and_line(folder: Pa
     (folder / "raises.py").write_text("\n1 / 0")
     _, output = run("run", "raises:rpc", folder=folder)
     assert "raises.py:2" in output
+
+
+async def test_what_a_handler_raises_has_no_other_cause_where_uvloop_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # as where it is not
+
+    async def fail() -> None:
+        raise KeyError("99")
+
+    with pytest.raises(KeyError) as caught:
+        await asyncio.to_thread(lambda: run_loop(fail()))
+    assert caught.value.__context__ is None
 
 
 def test_an_unreachable_broker_is_one_clear_line_that_names_it(folder: Path) -> None:

@@ -200,7 +200,7 @@ def test_fields_beyond_the_contracts_type_do_not_leak(annotation: Any, value: An
     [
         (int, "s3cret", "a str does not fit its type, int"),
         (int, 3.5, "a float does not fit its type, int"),
-        (str, 3, "a int does not fit its type, str"),
+        (str, 3, "an int does not fit its type, str"),
         (str, None, "a NoneType does not fit its type, str"),
         (Cat, None, "a NoneType does not fit its type"),
         (list[int], None, "a NoneType does not fit its type, list[int]"),

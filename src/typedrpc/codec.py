@@ -229,7 +229,7 @@ class _Kind:
 
     def problem(self, value: Any) -> str:
         """Why the value cannot be sent, without the value, which may be secret; empty where it can."""
-        problem = f"a {type(value).__name__} does not fit its type, {inspect.formatannotation(self._annotation)}"
+        problem = f"{_a(type(value).__name__)} does not fit its type, {inspect.formatannotation(self._annotation)}"
         if not self.admits(value):
             return problem
         try:
@@ -239,6 +239,10 @@ class _Kind:
         except ValueError:
             return problem
         return ""
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
 
 
 def _model_classes(annotation: Any) -> tuple[type[Any], ...] | None:

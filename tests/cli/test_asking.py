@@ -91,7 +91,15 @@ def test_a_declared_error_is_shown_with_its_fields_and_is_the_exit_code(server: 
     ("method", "body", "code", "says"),
     [
         ("echo", '{"msg": {"txt": "hi"}}', 64 + 3, "msg.text"),
-        ("echo", "{", 1, "no JSON"),
+        ("echo", "{", 2, "no JSON"),
+        ("echo", "[1]", 2, "the parameters are given by name, as a JSON object; it takes echo(msg: Message"),
+        (
+            "echo",
+            '{"msg": {"text": "hi"}, "mod": "shout"}',
+            2,
+            "no parameter 'mod', did you mean 'mode'? it takes echo(",
+        ),
+        ("plain", '{"lin": "up"}', 2, "no parameter 'lin', did you mean 'line'? it takes plain(line: str) -> str"),
         ("nothing", "{}", 64 + 12, "it has echo, log, plain, who"),
     ],
 )
@@ -109,12 +117,34 @@ def test_a_service_that_nobody_serves_is_said_to_be_so(kafka: str, run: Command,
     assert f"no server at {kafka} answered for service {name!r} within 1 s" in done.err
 
 
+def test_a_misspelt_service_is_answered_with_the_one_that_was_meant(server: Path, run: Command, name: str) -> None:
+    done = run("describe", f"{name}x", "--timeout", "1")
+    assert done.code == 64 + 4
+    assert f"did you mean {name!r}?" in done.err
+    for no_name in (f"{name}/echo", f"{name}@running"):
+        done = run("describe", no_name)
+        assert (done.code, done.err.count("\n")) == (2, 1)
+        assert "is no name of a service" in done.err
+
+
+def test_a_dialect_that_cannot_tell_errors_is_said_to_be_so(server: Path, run: Command, name: str) -> None:
+    done = run("call", f"{name}/plain", '{"line": 7}', "--timeout", "2")
+    assert done.code == 64 + 4
+    assert "; or it failed, which its dialect cannot tell" in done.err
+
+
+def test_a_table_that_a_program_reads_has_whole_names(server: Path, run: Command, name: str) -> None:
+    assert name in run("list", COLUMNS="30").out
+
+
 def test_names_are_completed_from_the_servers_that_run(server: Path, run: Command, name: str) -> None:
     def completed(words: str) -> list[str]:
         return run(_TYPEDRPC_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD="2").out.split()
 
     assert completed(f"typedrpc describe {name[:-2]}") == [name]
-    assert completed(f"typedrpc call {name[:-2]}") == [f"{name}/"]
+    assert completed(f"typedrpc call {name[:-2]}") == [f"{name}/{each}" for each in ("echo", "log", "plain", "who")]
+    assert completed(f"typedrpc diff {name[:-2]}") == [f"{name}@running"]
+    assert completed(f"typedrpc tail {name[:-2]}") == [name]
     assert completed(f"typedrpc call {name}/e") == [f"{name}/echo"]
     assert (
         run(
@@ -153,5 +183,5 @@ def test_an_address_where_nothing_is_is_one_line(run: Command) -> None:
 )
 def test_settings_that_do_not_fit_are_one_line(run: Command, variables: dict[str, str], says: str) -> None:
     done = run("list", **variables)
-    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert (done.code, done.err.count("\n")) == (2, 1)
     assert says in done.err

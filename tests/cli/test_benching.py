@@ -144,5 +144,5 @@ def test_a_service_that_nobody_serves_is_said_to_be_so(kafka: str, run: Command,
 )
 def test_options_that_do_not_fit_are_one_line(kafka: str, run: Command, options: list[str], says: str) -> None:
     done = run("bench", "any/method", *options)
-    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1), done.err
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done.err
     assert says in done.err

@@ -282,4 +282,4 @@ def test_an_rpc_in_memory_and_one_that_is_not_there_are_told(run: Command, modul
     failed = one(found(run("check", f"{module}:memory", "--json", NAME="n", TYPEDRPC_KAFKA="h:1")), "config", "failed")
     assert failed.title == "this Rpc is in memory: it uses no Kafka"
     done = run("check", f"{module}:absent", NAME="n", TYPEDRPC_KAFKA="h:1")
-    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert (done.code, done.err.count("\n")) == (2, 1)

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -62,8 +62,15 @@ def test_a_module_stands_for_all_contracts_that_it_defines(folder: Path, run: Co
     )
     assert sorted(json.loads(run("asyncapi", "contracts").out)["operations"]) == ["hello.hello", "users.get"]
     done = run("asyncapi", "server")
-    assert (done.code, done.out) == (1, "")
-    assert "defines no contract" in done.err
+    assert (done.code, done.out) == (2, "")
+    assert "module 'server' defines no contract; of others it has server:Users, server:Hello, server:rpc" in done.err
+
+
+def test_a_package_stands_for_the_contracts_of_its_modules(folder: Path, run: Command) -> None:
+    (folder / "api").mkdir()
+    (folder / "api" / "own.py").write_text(CONTRACT)
+    (folder / "api" / "__init__.py").write_text("from .own import Hello, Users\nfrom contracts import Users as Other")
+    assert sorted(json.loads(run("asyncapi", "api").out)["operations"]) == ["hello.hello", "users.get"]
 
 
 def test_a_title_and_a_version_may_be_given(folder: Path, run: Command) -> None:
@@ -89,6 +96,8 @@ def test_the_page_and_the_document_are_served_until_ctrl_c(folder: Path) -> None
             assert list(json.load(answer)["operations"]) == ["users.get"]
         with urlopen(address, timeout=10) as answer:
             assert "Find a user." in answer.read().decode()
+        with urlopen(Request(address, method="HEAD"), timeout=10) as answer:
+            assert answer.read() == b""
         with pytest.raises(HTTPError, match="404") as refused:
             urlopen(f"{address}/etc/passwd", timeout=10)
         refused.value.close()
@@ -108,6 +117,7 @@ def killing(process: subprocess.Popen[str]) -> Generator[None]:
     ("arguments", "said"),
     [
         (["users"], "no module 'users' here or on the Python path; a service that runs is written users@running"),
+        (["contracts.py"], "'contracts.py' is a file: write 'contracts', as Python imports it"),
         (["contracts:nothing"], "nothing of this name"),
         (["contracts:KafkaBroker"], "no service"),
         (["absent.json"], "absent.json: No such file"),
@@ -123,7 +133,7 @@ def test_what_cannot_be_described_is_said_in_one_line(
 ) -> None:
     (folder / "other.json").write_text("{}")
     done = run("asyncapi", *arguments)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert done.err.count("\n") == 1
 

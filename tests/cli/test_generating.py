@@ -290,7 +290,7 @@ def test_what_cannot_be_generated_is_said_in_one_line(
         "class Two(Service, service='two'):\n    @service.method\n    async def f(self) -> None: ...\n"
     )
     done = run("generate", "--from", *arguments)
-    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1), done.err
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done.err
     assert says in done.err
     assert (folder / "mine" / "__init__.py").read_text() == "precious = True"
 

@@ -69,7 +69,7 @@ def test_what_differs_is_said_and_left_alone() -> None:
 
 def test_an_rpc_in_memory_needs_none(run: Command, module: str) -> None:
     done = run("topics", "plan", "planned:memory", NAME="n", TYPEDRPC_KAFKA="127.0.0.1:1")
-    assert (done.code, done.err) == (1, "typedrpc: this Rpc is in memory: it needs no topics of Kafka\n")
+    assert (done.code, done.err) == (2, "typedrpc: this Rpc is in memory: it needs no topics of Kafka\n")
 
 
 def test_an_rpc_without_reflection_does_not_need_its_topic() -> None:

@@ -17,7 +17,12 @@ from typedrpc.cli.outcome import told
 from typedrpc.cli.tail.command import tail
 from typedrpc.document import VERSION
 
-app: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+app: typer.Typer = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.command()(running.run)
 app.command("list")(services.list_services)
 app.command()(services.describe)

@@ -20,10 +20,17 @@ def complete_service(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_method(context: typer.Context, incomplete: str) -> list[str]:
-    """`service/method`, or the services while there is no slash yet."""
+    """`service/method`, or the services while several fit."""
     service, slash, _ = incomplete.partition("/")
-    names = _ask(context, service if slash else "")
-    return [name for name in (names if slash else [f"{name}/" for name in names]) if name.startswith(incomplete)]
+    services = [service] if slash else [name for name in _ask(context, "") if name.startswith(incomplete)]
+    if len(services) != 1:
+        return [f"{name}/" for name in services]
+    return [name for name in _ask(context, services[0]) if name.startswith(incomplete)]
+
+
+def complete_source(context: typer.Context, incomplete: str) -> list[str]:
+    """`service@running`; files are the shell's own to complete."""
+    return [f"{name}@running" for name in complete_service(context, incomplete.partition("@")[0])]
 
 
 def _ask(context: typer.Context, service: str) -> list[str]:

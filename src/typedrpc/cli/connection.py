@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import logging
+import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,6 +18,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from typedrpc.calls import Calls
+from typedrpc.cli.gathering import instances
 from typedrpc.client import make_client
 from typedrpc.codec import summary
 from typedrpc.config import Limits, Topics
@@ -72,6 +75,9 @@ class Settings(BaseSettings):
         return _SASL[self.sasl_mechanism](self.sasl_username, secret, ssl_context=context, use_ssl=self.tls)
 
 
+_WAIT = 1.0  # seconds in which servers may say that they are there
+
+
 @dataclass(frozen=True)
 class Connected:
     """A client process: `transport` and `calls` are started."""
@@ -82,15 +88,27 @@ class Connected:
     address: str
 
     async def contract(self, service: str, seconds: float) -> ContractDocument:
-        """The service's document, from a server that runs; raises DeadlineExceeded with what to look at."""
+        """The service's document, from a server that runs; raises DeadlineExceeded with what to look at, and UsageError
+        for what is no name of a service.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", service):
+            raise UsageError(f"{service!r} is no name of a service: write it as `typedrpc list` does")
         reflection = make_client(Reflection, lambda: self.calls, CallOptions(timeout=seconds))
         try:
             return await reflection.contract(service)
         except DeadlineExceeded:
             raise DeadlineExceeded(
-                f"no server at {self.address} answered for service {service!r} within {seconds:g} s: "
-                "see `typedrpc list` for those that run; or was it started with Rpc(reflection=False)?"
+                f"no server at {self.address} answered for service {service!r} within {seconds:g} s; "
+                f"{await self._running(service)}; or was it started with Rpc(reflection=False)?"
             ) from None
+
+    async def _running(self, service: str) -> str:
+        found = await instances(self.transport, self.topics, _WAIT)
+        names = sorted({served.name for instance in found for served in instance.services})
+        close = difflib.get_close_matches(service, names, 1)
+        if close:
+            return f"did you mean {close[0]!r}?"
+        return f"there are {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}" if names else "none runs at all"
 
 
 @asynccontextmanager

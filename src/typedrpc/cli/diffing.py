@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from typedrpc.change_rules import Break
 from typedrpc.changes import Change, listing, services_changes
+from typedrpc.cli.completing import complete_source
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
 from typedrpc.cli.sources import HELP, contracts
@@ -27,11 +28,11 @@ class FailOn(StrEnum):
 
 def diff(
     context: typer.Context,
-    old: Annotated[str, typer.Argument(help=HELP)],
-    new: Annotated[str, typer.Argument(help="The same.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help=HELP, autocompletion=complete_source)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same.", autocompletion=complete_source)],
     fail_on: Annotated[list[FailOn], typer.Option(help="What ends with 1; may be repeated.")] = [FailOn.WIRE_CALLERS],  # noqa: B006  # typer's way
     as_json: Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds in which a server must answer.")] = 5.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a server must answer.")] = 5.0,
 ) -> None:
     """Say what changed between two contracts, and whom it breaks."""
     settings: Settings = context.obj

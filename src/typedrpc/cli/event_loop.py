@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -14,10 +15,12 @@ _YOUNG = 5000  # objects, in place of Python's 700: a call leaves a few for as l
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
     """Runs it to its end, on uvloop where that is installed."""
-    try:
-        import uvloop  # an extra
-    except ImportError:
+    if (
+        importlib.util.find_spec("uvloop") is None
+    ):  # an extra; what is raised here would be a cause of what a handler raises
         return asyncio.run(main)
+    import uvloop
+
     return uvloop.run(main)
 
 

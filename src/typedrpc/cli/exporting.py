@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from typedrpc.asyncapi import asyncapi as document_of
 from typedrpc.asyncapi import asyncapi_html
+from typedrpc.cli.completing import complete_source
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.outcome import told
 from typedrpc.cli.page import server_of
@@ -23,7 +24,7 @@ from typedrpc.errors import UsageError
 
 def asyncapi(
     context: typer.Context,
-    targets: Annotated[list[str], typer.Argument(metavar="SOURCE...", help=HELP)],
+    targets: Annotated[list[str], typer.Argument(metavar="SOURCE...", help=HELP, autocompletion=complete_source)],
     as_html: Annotated[bool, typer.Option("--html", help="A page; its viewer is loaded from unpkg.com.")] = False,
     serve: Annotated[
         str | None, typer.Option(metavar="[HOST:]PORT", help="Serve the page, and the document beside it.")
@@ -31,7 +32,7 @@ def asyncapi(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Else standard output.")] = None,
     title: Annotated[str | None, typer.Option(help="Else the names of the services.")] = None,
     api_version: Annotated[str | None, typer.Option(help="Else what the contracts hash to.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds in which a server must answer.")] = 5.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a server must answer.")] = 5.0,
 ) -> None:
     """Write an AsyncAPI 3.0 document of services."""
     settings: Settings = context.obj

@@ -20,7 +20,7 @@ def load(target: str) -> Rpc:
         return found
     there = [name for name, value in vars(module).items() if isinstance(value, Rpc)]
     has = f"it has {', '.join(there)}" if there else "it has none at all"
-    what = "nothing" if found is None else f"a {type(found).__name__}"
+    what = "nothing" if found is None else "a class" if isinstance(found, type) else f"a {type(found).__name__}"
     attribute = target.partition(":")[2]
     raise UsageError(f"{target!r}: {attribute!r} is {what} and no Rpc in module {module.__name__!r}; {has}")
 
@@ -39,6 +39,10 @@ def named(target: str) -> tuple[ModuleType, Any]:
 
 def imported(name: str) -> ModuleType:
     """The module, found here or on the Python path; raises UsageError."""
+    if name.endswith(".py"):
+        raise UsageError(
+            f"{name!r} is a file: write {name.removesuffix('.py').replace('/', '.')!r}, as Python imports it"
+        )
     sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)

@@ -49,10 +49,13 @@ def exit_code(status: Status) -> int:
 
 @contextmanager
 def told(code: int = 1) -> Generator[None]:
-    """Ends the command with one line, where the user can do something about it: `code`, or a status'."""
+    """Ends the command with one line, where the user can do something about it: `code` without a connection."""
     try:
         yield
-    except (UsageError, TransportError) as error:
+    except UsageError as error:
+        typer.echo(f"typedrpc: {error}", err=True)
+        raise typer.Exit(2) from None
+    except TransportError as error:
         typer.echo(f"typedrpc: {error}", err=True)
         raise typer.Exit(code) from None
     except RpcError as error:

@@ -26,6 +26,9 @@ def server_of(document: Mapping[str, JsonValue], place: str) -> ThreadingHTTPSer
     class Handler(BaseHTTPRequestHandler):
         timeout: ClassVar[float | None] = 10.0  # of one that connects and asks nothing
 
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             found = files.get(self.path.partition("?")[0])
             if found is None:
@@ -36,7 +39,8 @@ def server_of(document: Mapping[str, JsonValue], place: str) -> ThreadingHTTPSer
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command == "GET":
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Nobody asked who looks at it."""

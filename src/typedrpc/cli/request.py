@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from pydantic_core import from_json, to_json
 from typedrpc.calls import Calls, Target
 from typedrpc.cli.completing import complete_method
 from typedrpc.cli.connection import Connected
+from typedrpc.cli.showing import signature_text
 from typedrpc.codec import BareCodec
 from typedrpc.dialects import CONVENTIONS
 from typedrpc.document import ContractDocument, MethodDocument
-from typedrpc.errors import Status, Unimplemented, UsageError
+from typedrpc.errors import DeadlineExceeded, Status, Unimplemented, UsageError
 from typedrpc.transport import Record
 from typedrpc.wire import Header, metadata_headers, method_headers, status_of
 
@@ -25,7 +27,7 @@ MethodName = Annotated[str, typer.Argument(metavar="SERVICE/METHOD", autocomplet
 Body = Annotated[
     str, typer.Argument(metavar="[JSON]", help="The parameters by name, as JSON; `-` reads standard input.")
 ]
-Timeout = Annotated[float | None, typer.Option(help="Seconds; else the method's own, else 10.")]
+Timeout = Annotated[float | None, typer.Option(min=0.0001, help="Seconds; else the method's own, else 10.")]
 Metadata = Annotated[
     list[str] | None, typer.Option("--header", "-H", metavar="NAME=VALUE", help="Metadata; may be repeated.")
 ]
@@ -71,9 +73,13 @@ class Request:
         if self.oneway:
             await self.calls.oneway(self.target, self.body, self.timeout, self.key, self.headers, expires=self.expires)
             return Status.OK, b""
-        return _outcome(
-            self.target, await self.calls.unary(self.target, self.body, self.timeout, self.key, self.headers)
-        )
+        try:
+            record = await self.calls.unary(self.target, self.body, self.timeout, self.key, self.headers)
+        except DeadlineExceeded as error:
+            if self.target.foreign is None or self.target.foreign.refusal is not None:
+                raise
+            raise DeadlineExceeded(f"{error.message}; or it failed, which its dialect cannot tell") from None
+        return _outcome(self.target, record)
 
 
 async def prepare(client: Connected, order: Order) -> Request:
@@ -83,6 +89,7 @@ async def prepare(client: Connected, order: Order) -> Request:
         raise UsageError(f"{order.name!r}: write SERVICE/METHOD; `typedrpc list` and `typedrpc describe` name them")
     document = await client.contract(service, max(order.timeout or 5.0, 1.0))  # a call may be shorter than a start
     method = _found(document, method_name)
+    _check_names(method, order.content)
     target, body = _target(document, method, order.content)
     return Request(
         calls=client.calls,
@@ -134,12 +141,25 @@ def _found(document: ContractDocument, name: str) -> MethodDocument:
     raise Unimplemented(f"service {document.service!r} has no method {name!r}; it has {names}")
 
 
+def _check_names(method: MethodDocument, content: JsonValue) -> None:
+    """Raises UsageError for what a server would ignore: for all that it knows, a newer client sent it."""
+    takes = f"it takes {signature_text(method)}"
+    if not isinstance(content, dict):
+        raise UsageError(f"the parameters are given by name, as a JSON object; {takes}")
+    names = [parameter.name for parameter in method.parameters]
+    for name in content:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            meant = f", did you mean {close[0]!r}?" if close else ";"
+            raise UsageError(f"{method.name} has no parameter {name!r}{meant} {takes}")
+
+
 def _target(document: ContractDocument, method: MethodDocument, content: JsonValue) -> tuple[Target, bytes | None]:
     foreign = CONVENTIONS.get(method.dialect)
     headers = method_headers(document.service, method.name)
     body: bytes | None = to_json(content)
     if foreign is not None:
-        value: Any = content
+        value: Any = None
         if isinstance(content, dict) and method.parameters:  # by name, as all others: one way to write parameters
             value = content.get(method.parameters[0].name)
         body, foreign_headers = foreign.request(BareCodec(JsonValue) if method.parameters else None, value)

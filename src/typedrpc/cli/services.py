@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from typedrpc.cli.completing import complete_service
@@ -23,13 +23,15 @@ from typedrpc.reflection import Instance, ServedService
 from typedrpc.schemas import JsonSchema, type_text
 from typedrpc.transport.kafka.groups import lags
 
+_WIDE = 10_000  # columns
+
 Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
 
 
 def list_services(
     context: typer.Context,
     as_json: Json = False,
-    wait: Annotated[float, typer.Option(help="Seconds in which servers may answer.")] = 1.0,
+    wait: Annotated[float, typer.Option(min=0.1, help="Seconds in which servers may answer.")] = 1.0,
 ) -> None:
     """List the services that run, and who serves them."""
     settings: Settings = context.obj
@@ -40,7 +42,10 @@ def list_services(
     elif not found:
         typer.echo(f"no server at {settings.kafka} answered within {wait:g} s")
     else:
-        Console().print(_table(found))
+        console = Console()
+        if not console.is_terminal:
+            console.width = _WIDE  # nothing is cut where a program may read it
+        console.print(_table(found))
 
 
 async def _gather(settings: Settings, seconds: float) -> list[dict[str, Any]]:
@@ -67,7 +72,17 @@ async def _gather(settings: Settings, seconds: float) -> list[dict[str, Any]]:
 
 
 def _table(found: list[dict[str, Any]]) -> Table:
-    table = Table("SERVICE", "INSTANCES", "HOSTS", "VERSION", "UPTIME", "IN FLIGHT", "LAG", "CONTRACT", box=None)
+    table = Table(
+        Column("SERVICE", no_wrap=True),
+        "INSTANCES",
+        "HOSTS",
+        "VERSION",
+        "UPTIME",
+        "IN FLIGHT",
+        "LAG",
+        Column("CONTRACT", no_wrap=True),
+        box=None,
+    )
     for each in found:
         here = each["instances"]
         hashes = sorted({instance["contract_hash"][:12] for instance in here})
@@ -87,9 +102,11 @@ def _table(found: list[dict[str, Any]]) -> Table:
 
 def describe(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(autocompletion=complete_service, help="As `typedrpc list` names it.")],
+    service: Annotated[
+        str, typer.Argument(metavar="SERVICE", autocompletion=complete_service, help="As `typedrpc list` names it.")
+    ],
     as_json: Json = False,
-    timeout: Annotated[float, typer.Option(help="Seconds in which a server must answer.")] = 5.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a server must answer.")] = 5.0,
 ) -> None:
     """Show a service's methods, models and errors, as a server that runs tells them."""
     with told():

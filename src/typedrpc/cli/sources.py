@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -69,13 +70,20 @@ def _imported(target: str) -> list[ContractDocument]:
 
 
 def _defined(name: str) -> list[ContractDocument]:
-    """The contracts that a module defines; what implements one that is defined elsewhere is none."""
+    """The contracts that a module, or a package with its modules, defines; a class that implements one is none."""
     try:
         module = imported(name)
     except UsageError as error:
-        raise UsageError(f"{error}; a service that runs is written {name}@running") from None
-    classes = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == name]
-    found = {contract: None for cls in classes for contract in contracts_of(cls) if contract.__module__ == name}
-    if not found:
-        raise UsageError(f"module {name!r} defines no contract; one of an Rpc is written {name}:NAME_OF_THE_RPC")
-    return [contract_schema(contract) for contract in found]
+        running = "" if name.endswith(".py") else f"; a service that runs is written {name}@running"
+        raise UsageError(f"{error}{running}") from None
+    there = {n: value for n, value in vars(module).items() if _is_contract(value)}
+    own = [value for value in there.values() if f"{value.__module__}.".startswith(f"{name}.")]
+    if not own:
+        rpcs = [n for n, value in vars(module).items() if isinstance(value, Rpc)]
+        others = ", ".join(f"{name}:{n}" for n in (*there, *rpcs))
+        raise UsageError(f"module {name!r} defines no contract" + (f"; of others it has {others}" if others else ""))
+    return [contract_schema(contract) for contract in dict.fromkeys(own)]
+
+
+def _is_contract(value: Any) -> bool:
+    return isinstance(value, type) and value in contracts_of(value)

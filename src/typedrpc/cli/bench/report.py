@@ -15,6 +15,7 @@ from typedrpc.cli.outcome import exit_code
 from typedrpc.errors import Status
 
 _BUSY = 0.9  # of a core
+_MANY = 20  # calls; of fewer a histogram shows nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +94,9 @@ def show(report: Report) -> None:
         until = "until Kafka had the request" if report.oneway else "of calls that ended OK"
         console.print(Text(f"\nlatency in ms, {until}"))
         console.print(_numbers(report.latency_ms))
-        console.print()
-        console.print(_bars(report.histogram_ms))
+        if report.statuses[Status.OK].calls >= _MANY:
+            console.print()
+            console.print(_bars(report.histogram_ms))
 
 
 def _statuses(statuses: dict[Status, Ended]) -> Table:

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from rich.console import Console
 from rich.text import Text
 
+from typedrpc.cli.completing import complete_service
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.cli.outcome import told
 from typedrpc.cli.tail.conversation import Answered, Asked, Conversation
@@ -22,9 +23,17 @@ from typedrpc.transport import TopicPartition, TopicSpec, Transport
 
 def tail(
     context: typer.Context,
-    topic: Annotated[str, typer.Argument(help="Where the requests go; usually the service's name.")],
-    method: Annotated[str, typer.Option(help="Only methods that fit, as `users/get` or `*/get*`.")] = "*",
-    status: Annotated[list[str] | None, typer.Option(help="Only calls that end so; may be repeated.")] = None,
+    topic: Annotated[
+        str,
+        typer.Argument(
+            metavar="TOPIC", autocompletion=complete_service, help="Where the requests go; usually the service's name."
+        ),
+    ],
+    method: Annotated[str, typer.Option(help="Only methods that fit, as `get`, `users/get` or `*/get*`.")] = "*",
+    status: Annotated[
+        list[str] | None,
+        typer.Option(autocompletion=lambda: list(Status), help="Only calls that end so; may be repeated."),
+    ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Only calls that end with an error.")] = False,
     metadata: Annotated[bool, typer.Option("--metadata", help="Metadata too, which may hold secrets.")] = False,
     count: Annotated[int | None, typer.Option("--count", "-n", help="End after so many calls.")] = None,
@@ -33,6 +42,7 @@ def tail(
 ) -> None:
     """Show requests and their replies from now on, until Ctrl-C."""
     with told():
+        method = method if "/" in method or method == "*" else f"*/{method}"
         wanted = _statuses(status or [], errors=errors)
         console = Console(highlight=False, soft_wrap=True)
         asyncio.run(_tail(context.obj, topic, replies, method, wanted, count, _Printer(console, metadata, as_json)))

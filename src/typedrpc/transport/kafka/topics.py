@@ -43,7 +43,7 @@ async def ensure_topics(
             return {t.name: existing[t.name] for t in topics}
         if not create:
             names = ", ".join(sorted(t.name for t in missing))
-            remedy = "make them, let Rpc do it, or allow this user to see them"
+            remedy = "make them (`typedrpc topics apply`), let Rpc do it, or allow this user to see them"
             raise TransportError(f"topics are missing at {connection.address}: {names}; {remedy}")
         await _create(admin, missing)
         made = [t.name for t in missing]
