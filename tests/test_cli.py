@@ -270,7 +270,9 @@ def test_a_module_that_cannot_be_imported_is_named_with_file_and_line(folder: Pa
 async def test_what_a_handler_raises_has_no_other_cause_where_uvloop_is_not_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # as where it is not
+    def absent(name: str) -> None: ...
+
+    monkeypatch.setattr("importlib.util.find_spec", absent)
 
     async def fail() -> None:
         raise KeyError("99")
