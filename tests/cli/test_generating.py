@@ -27,6 +27,7 @@ from real_kafka import FEW
 from rich_contract import Users
 from typedrpc import ContractDocument, InvalidArgument, Rpc, UsageError, contract_schema
 from typedrpc.cli.stubs.package import sources, write_package
+from typedrpc.cli.stubs.safety import checked
 from typedrpc.schemas import JsonSchema
 
 Import = Callable[[str], ModuleType]
@@ -204,6 +205,15 @@ async def test_a_generated_client_calls_the_original_server(
         (("methods", 0, "python_name"), "a b", "a method 'a b', which is no name in Python"),
         (("methods", 0, "python_name"), "import", "a method 'import'"),
         (("methods", 0, "parameters", 0, "name"), "x=print('run')", "a parameter"),
+        (("methods", 0, "python_name"), "__init__", "a method '__init__'"),
+        (("methods", 0, "raises"), ["print('run')"], "does not describe"),
+        (
+            ("methods", 0, "parameters", 0, "json_schema"),
+            {"type": "integer", "default": {}},
+            "an object without a model",
+        ),
+        (("methods", 0, "parameters", 0, "json_schema"), {"format": "date", "default": "x"}, "no date: 'x'"),
+        (("service",), '"""\nprint("run")\n"""', "a service .* which is no name for one"),
         (("errors", "Locked", "type"), "A: pass", "an error 'A: pass'"),
         (("definitions", "User"), {"$ref": "http://127.0.0.1:1/x.json"}, "does not define"),
         (("definitions", "User", "properties", "name"), {"$ref": "#/definitions/Nope"}, "does not define"),
@@ -245,6 +255,36 @@ def test_no_code_gets_from_a_document_into_a_package(schema: JsonSchema) -> None
         compile(text, name, "exec")
         imports = [line for line in text.splitlines() if line.lstrip().startswith(("import os", "from os"))]
         assert not [each for each in imports if runs(text, each)], text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open('x')",
+        "typing.sys.exit()",
+        "import os",
+        "from os import system",
+        "class A(print('run')): pass",
+        "x: list['print(1)'] = []",
+        "x: 'print(1)' = 1",
+        "Field.__globals__",
+        "class A: x: int = [i for i in (1,)]",
+        "(lambda: 1)()",
+    ],
+)
+def test_a_module_that_does_more_than_declare_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="more than declare"):
+        checked(f"from pydantic import Field\n{text}")
+
+
+def test_types_that_hold_each_other_without_end_are_refused() -> None:
+    document = contract_schema(Users).model_dump(mode="json")
+    for n in range(30):
+        pair: list[JsonSchema] = [{"$ref": f"#/definitions/Pair{n + 1}"}] * 2
+        document["definitions"][f"Pair{n}"] = {"type": "array", "prefixItems": pair, "minItems": 2, "maxItems": 2}
+    document["definitions"]["Pair30"] = {"type": "integer"}
+    with pytest.raises(UsageError, match="can't be written out"):
+        sources(ContractDocument.model_validate(document))
 
 
 def runs(text: str, line: str) -> bool:

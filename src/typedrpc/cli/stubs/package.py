@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,10 +11,11 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from typedrpc.cli.stubs.contract import docstring, error_text, method_text
+from typedrpc.cli.stubs.contract import docstring, error_text, method_text, visible
 from typedrpc.cli.stubs.defaults import Defaults
 from typedrpc.cli.stubs.models import generated
-from typedrpc.cli.stubs.schema import Models, class_name
+from typedrpc.cli.stubs.safety import checked
+from typedrpc.cli.stubs.schema import IMPORTS, Models, class_name, free_name, python_name
 from typedrpc.document import ContractDocument
 from typedrpc.errors import UsageError
 
@@ -41,16 +43,31 @@ def write_package(document: ContractDocument, folder: Path) -> list[Path]:
 
 def sources(document: ContractDocument) -> Mapping[str, str]:
     """The files by name, not formatted; raises UsageError for a document that Python cannot say."""
+    try:
+        return _sources(document)
+    except RecursionError:
+        raise UsageError("the contract document is nested too deeply") from None
+    except SyntaxError as error:
+        raise UsageError(f"the contract document makes no Python: {error.msg}") from None
+
+
+def _sources(document: ContractDocument) -> Mapping[str, str]:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", document.service):
+        raise UsageError(f"the contract document has a service {document.service[:200]!r}, which is no name for one")
     schema = Models(document)
     models = generated(schema)
-    defaults = Defaults(document.definitions, schema.names)
+    defaults = Defaults(document.definitions, schema.names, models.class_names)
     part = {name: models.types[name] for name in schema.parts}
-    errors = [error_text(key, error, part[f"error {key}"], defaults) for key, error in document.errors.items()]
-    methods = [method_text(document, each, part[f"method {each.name}"], defaults) for each in document.methods]
-    taken = {*models.class_names, *(error.name for error in errors)}
+    taken = set(models.class_names)
+    names: dict[str, str] = {}
+    for key in document.errors:
+        names[key] = free_name(python_name(key, "an error"), taken)
+        taken.add(names[key])
+    errors = [error_text(names[key], each, part[f"error {key}"], defaults) for key, each in document.errors.items()]
+    methods = [method_text(document, each, part[f"method {each.name}"], defaults, names) for each in document.methods]
     contract = class_name(document.service)
-    if contract in taken or f"{contract}Client" in taken:
-        contract = f"{contract}Service"
+    if free_name(contract, taken) != contract or f"{contract}Client" in taken:
+        contract = free_name(f"{contract}Service", {*taken, *(name.removesuffix("Client") for name in taken)})
     client = f"{contract}Client"
     environment = Environment(
         loader=PackageLoader("typedrpc.cli.stubs"),
@@ -59,8 +76,7 @@ def sources(document: ContractDocument) -> Mapping[str, str]:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    names = [contract, client, *taken]
-    return {
+    made = {
         name: environment.get_template(f"{name}.jinja").render(
             note=_NOTE,
             service=document.service,
@@ -71,10 +87,13 @@ def sources(document: ContractDocument) -> Mapping[str, str]:
             methods=methods,
             contract=contract,
             client=client,
-            names=names,
+            names=[contract, client, *taken],
+            imports=IMPORTS,
         )
         for name in _FILES
     }
+    made["contract.py"] = visible(made["contract.py"])
+    return {name: checked(text) for name, text in made.items()}
 
 
 def _check(folder: Path) -> None:
