@@ -313,7 +313,11 @@ def test_the_command_writes_a_package_and_names_its_files(folder: Path, run: Com
     ("arguments", "says"),
     [
         (["simple", "-o", "items-api"], "'items-api' is no name for a Python package"),
+        (["simple", "-o", "class"], "'class' is no name for a Python package"),
         (["simple", "-o", "mine"], "mine holds something that was not generated"),
+        (["simple", "-o", "binary"], "binary holds something that was not generated"),
+        (["simple", "-o", "loop"], "loop: File exists"),
+        (["simple", "-o", "strict/api"], "unknown field"),
         (["simple", "-o", "simple.py/api"], "Not a directory"),
         (["two", "-o", "api"], "several services, one, two: name one contract"),
         (["absent.json", "-o", "api"], "absent.json: No such file"),
@@ -329,10 +333,32 @@ def test_what_cannot_be_generated_is_said_in_one_line(
         "class One(Service, service='one'):\n    @service.method\n    async def f(self) -> None: ...\n"
         "class Two(Service, service='two'):\n    @service.method\n    async def f(self) -> None: ...\n"
     )
+    (folder / "binary").mkdir()
+    (folder / "binary" / "__init__.py").write_bytes(b"\xff")
+    (folder / "loop").symlink_to("loop")
+    (folder / "strict").mkdir()
+    (folder / "strict" / "ruff.toml").write_text("nothing-like-it = 1")
     done = run("generate", "--from", *arguments)
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1), done.err
     assert says in done.err
     assert (folder / "mine" / "__init__.py").read_text() == "precious = True"
+
+
+def test_a_package_that_cannot_be_written_is_left_as_it_was(folder: Path, run: Command) -> None:
+    assert run("generate", "--from", "simple", "-o", "items_api").code == 0
+    (folder / "items_api" / "contract.py").unlink()
+    (folder / "items_api" / "contract.py").mkdir()
+    before = sorted(file.name for file in (folder / "items_api").iterdir())
+    done = run("generate", "--from", "simple", "-o", "items_api")
+    assert (done.code, done.err) == (1, "typedrpc: items_api: Is a directory\n")
+    assert sorted(file.name for file in (folder / "items_api").iterdir()) == before
+
+
+def test_unused_imports_go_also_where_a_project_keeps_them(folder: Path, run: Command) -> None:
+    (folder / "ruff.toml").write_text('line-length = 60\nlint.unfixable = ["F401"]\nformat.quote-style = "single"')
+    assert run("generate", "--from", "simple", "-o", "items_api").code == 0
+    text = (folder / "items_api" / "contract.py").read_text()
+    assert ("Decimal" in text, "service='shop.items-v2'" in text) == (False, True)
 
 
 @pytest.mark.kafka

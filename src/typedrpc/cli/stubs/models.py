@@ -77,7 +77,8 @@ def _generate(schema: str) -> str:
             )
         except Exception as error:  # it documents no common one
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UsageError(f"no models can be made of the contract document: {first}") from error
+            said = "".join(each if each.isprintable() else "?" for each in first[:300])
+            raise UsageError(f"no models can be made of the contract document: {said}") from error
     if not isinstance(made, str):
         raise UsageError("the contract document has models in several modules: none has a dot in its name")
     return made
