@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import Flag, StrEnum
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
+import pydantic.dataclasses
 import pytest
 from pydantic import BaseModel, Field, create_model
 
@@ -22,6 +23,7 @@ from typedrpc import (
     contract_schema,
     service,
 )
+from typedrpc.codec import value_adapter
 from typedrpc.document import MethodDocument, contract_hash, request_schema
 
 
@@ -47,6 +49,20 @@ class Gone(NotFound):
 class Point:
     x: float
     raw: bytes = b"?"
+
+
+@pydantic.dataclasses.dataclass
+class Typed:
+    raw: bytes = b"?"
+
+
+class Model(BaseModel):
+    raw: bytes = b"?"
+
+
+class Rights(Flag):
+    READ = 1
+    WRITE = 2
 
 
 HERE = Point(1.0)
@@ -148,6 +164,28 @@ def test_bytes_and_their_defaults_are_base64_as_on_the_wire() -> None:
     _, at, raw = method(contract_schema(Echo), "fetch").parameters
     assert raw.json_schema == {"type": "string", "format": "base64url", "default": "_w=="}
     assert at.json_schema["default"] == {"x": 1.0, "raw": "Pw=="}
+
+
+def test_bytes_of_a_type_with_a_configuration_of_its_own_are_text_as_on_the_wire() -> None:
+    class Raw(Service, Protocol, service="raw"):
+        @service.method
+        async def put(self, point: Point, typed: Typed, model: Model) -> None: ...
+
+    definitions: Any = contract_schema(Raw).definitions
+    for cls, value, text in ((Point, Point(1.0, b"?"), "Pw=="), (Typed, Typed(b"?"), "?"), (Model, Model(), "?")):
+        assert value_adapter(cls).dump_python(value, mode="json")["raw"] == text
+        assert definitions[cls.__name__]["properties"]["raw"]["default"] == text
+    formats = [definitions[name]["properties"]["raw"]["format"] for name in ("Point", "Typed", "Model")]
+    assert formats == ["base64url", "binary", "binary"]
+
+
+def test_a_flag_is_any_number_that_its_members_make() -> None:
+    class Files(Service, Protocol, service="files"):
+        @service.method
+        async def open(self, rights: Rights = Rights.READ | Rights.WRITE) -> Rights: ...
+
+    rights = method(contract_schema(Files), "open").parameters[0].json_schema
+    assert (rights["type"], rights["default"], "enum" in rights) == ("integer", 3, False)
 
 
 def test_errors_have_their_status_fields_and_built_in_class() -> None:

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import Flag
 from typing import Any, cast, get_origin
 
 from pydantic import JsonValue, TypeAdapter
@@ -133,7 +136,7 @@ def _as_json(adapter: TypeAdapter[Any], value: Any) -> JsonValue:
 class _Generator(GenerateJsonSchema):
     """Pydantic's, with a schema that allows anything for a type that only its validator knows."""
 
-    _models = 0
+    _own_configurations = 0
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
         return {}
@@ -145,11 +148,25 @@ class _Generator(GenerateJsonSchema):
         """A default that JSON cannot show is left out."""
 
     def model_schema(self, schema: Any) -> JsonSchemaValue:
-        self._models += 1
-        try:
+        with self._configured(True):
             return super().model_schema(schema)
+
+    def dataclass_schema(self, schema: Any) -> JsonSchemaValue:
+        with self._configured(_configures_itself(schema)):
+            return super().dataclass_schema(schema)
+
+    def typed_dict_schema(self, schema: Any) -> JsonSchemaValue:
+        with self._configured(_configures_itself(schema)):
+            return super().typed_dict_schema(schema)
+
+    @contextmanager
+    def _configured(self, own: bool) -> Generator[None]:
+        """Inside of a type that has a configuration of its own, and not JSON_CONFIG."""
+        self._own_configurations += own
+        try:
+            yield
         finally:
-            self._models -= 1
+            self._own_configurations -= own
 
     def decimal_schema(self, schema: Any) -> JsonSchemaValue:
         """Told apart from `float | str`."""
@@ -160,7 +177,9 @@ class _Generator(GenerateJsonSchema):
         return made
 
     def enum_schema(self, schema: Any) -> JsonSchemaValue:
-        """With the names of its members, as OpenAPI's generators read them."""
+        """With the names of its members, as OpenAPI's generators read them; those of a flag may be combined."""
+        if issubclass(schema["cls"], Flag):
+            return {"type": "integer"}
         return {**super().enum_schema(schema), "x-enum-varnames": [member.name for member in schema["members"]]}
 
     def get_default_value(self, schema: Any) -> Any:
@@ -170,4 +189,12 @@ class _Generator(GenerateJsonSchema):
 
     def bytes_schema(self, schema: Any) -> JsonSchemaValue:
         made = super().bytes_schema(schema)
-        return made if self._models else {**made, "format": "base64url"}  # by JSON_CONFIG, which it does not see
+        # by JSON_CONFIG, which it does not see
+        return made if self._own_configurations else {**made, "format": "base64url"}
+
+    def encode_default(self, dft: Any) -> Any:
+        return super().encode_default(dft) if self._own_configurations else _as_json(value_adapter(type(dft)), dft)
+
+
+def _configures_itself(schema: Any) -> bool:
+    return getattr(schema.get("cls"), "__pydantic_config__", None) is not None

@@ -27,6 +27,7 @@ from real_kafka import FEW
 from rich_contract import Users
 from typedrpc import ContractDocument, InvalidArgument, Rpc, UsageError, contract_schema
 from typedrpc.cli.stubs.package import sources, write_package
+from typedrpc.cli.stubs.safety import checked
 from typedrpc.schemas import JsonSchema
 
 Import = Callable[[str], ModuleType]
@@ -204,6 +205,15 @@ async def test_a_generated_client_calls_the_original_server(
         (("methods", 0, "python_name"), "a b", "a method 'a b', which is no name in Python"),
         (("methods", 0, "python_name"), "import", "a method 'import'"),
         (("methods", 0, "parameters", 0, "name"), "x=print('run')", "a parameter"),
+        (("methods", 0, "python_name"), "__init__", "a method '__init__'"),
+        (("methods", 0, "raises"), ["print('run')"], "does not describe"),
+        (
+            ("methods", 0, "parameters", 0, "json_schema"),
+            {"type": "integer", "default": {}},
+            "an object without a model",
+        ),
+        (("methods", 0, "parameters", 0, "json_schema"), {"format": "date", "default": "x"}, "no date: 'x'"),
+        (("service",), '"""\nprint("run")\n"""', "a service .* which is no name for one"),
         (("errors", "Locked", "type"), "A: pass", "an error 'A: pass'"),
         (("definitions", "User"), {"$ref": "http://127.0.0.1:1/x.json"}, "does not define"),
         (("definitions", "User", "properties", "name"), {"$ref": "#/definitions/Nope"}, "does not define"),
@@ -247,6 +257,36 @@ def test_no_code_gets_from_a_document_into_a_package(schema: JsonSchema) -> None
         assert not [each for each in imports if runs(text, each)], text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open('x')",
+        "typing.sys.exit()",
+        "import os",
+        "from os import system",
+        "class A(print('run')): pass",
+        "x: list['print(1)'] = []",
+        "x: 'print(1)' = 1",
+        "Field.__globals__",
+        "class A: x: int = [i for i in (1,)]",
+        "(lambda: 1)()",
+    ],
+)
+def test_a_module_that_does_more_than_declare_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="more than declare"):
+        checked(f"from pydantic import Field\n{text}")
+
+
+def test_types_that_hold_each_other_without_end_are_refused() -> None:
+    document = contract_schema(Users).model_dump(mode="json")
+    for n in range(30):
+        pair: list[JsonSchema] = [{"$ref": f"#/definitions/Pair{n + 1}"}] * 2
+        document["definitions"][f"Pair{n}"] = {"type": "array", "prefixItems": pair, "minItems": 2, "maxItems": 2}
+    document["definitions"]["Pair30"] = {"type": "integer"}
+    with pytest.raises(UsageError, match="can't be written out"):
+        sources(ContractDocument.model_validate(document))
+
+
 def runs(text: str, line: str) -> bool:
     """Whether the line is a statement, and not inside of a text."""
     statements = [each for each in ast.walk(ast.parse(text)) if isinstance(each, ast.Import | ast.ImportFrom)]
@@ -273,7 +313,11 @@ def test_the_command_writes_a_package_and_names_its_files(folder: Path, run: Com
     ("arguments", "says"),
     [
         (["simple", "-o", "items-api"], "'items-api' is no name for a Python package"),
+        (["simple", "-o", "class"], "'class' is no name for a Python package"),
         (["simple", "-o", "mine"], "mine holds something that was not generated"),
+        (["simple", "-o", "binary"], "binary holds something that was not generated"),
+        (["simple", "-o", "loop"], "loop: File exists"),
+        (["simple", "-o", "strict/api"], "unknown field"),
         (["simple", "-o", "simple.py/api"], "Not a directory"),
         (["two", "-o", "api"], "several services, one, two: name one contract"),
         (["absent.json", "-o", "api"], "absent.json: No such file"),
@@ -289,10 +333,32 @@ def test_what_cannot_be_generated_is_said_in_one_line(
         "class One(Service, service='one'):\n    @service.method\n    async def f(self) -> None: ...\n"
         "class Two(Service, service='two'):\n    @service.method\n    async def f(self) -> None: ...\n"
     )
+    (folder / "binary").mkdir()
+    (folder / "binary" / "__init__.py").write_bytes(b"\xff")
+    (folder / "loop").symlink_to("loop")
+    (folder / "strict").mkdir()
+    (folder / "strict" / "ruff.toml").write_text("nothing-like-it = 1")
     done = run("generate", "--from", *arguments)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done.err
     assert says in done.err
     assert (folder / "mine" / "__init__.py").read_text() == "precious = True"
+
+
+def test_a_package_that_cannot_be_written_is_left_as_it_was(folder: Path, run: Command) -> None:
+    assert run("generate", "--from", "simple", "-o", "items_api").code == 0
+    (folder / "items_api" / "contract.py").unlink()
+    (folder / "items_api" / "contract.py").mkdir()
+    before = sorted(file.name for file in (folder / "items_api").iterdir())
+    done = run("generate", "--from", "simple", "-o", "items_api")
+    assert (done.code, done.err) == (1, "typedrpc: items_api: Is a directory\n")
+    assert sorted(file.name for file in (folder / "items_api").iterdir()) == before
+
+
+def test_unused_imports_go_also_where_a_project_keeps_them(folder: Path, run: Command) -> None:
+    (folder / "ruff.toml").write_text('line-length = 60\nlint.unfixable = ["F401"]\nformat.quote-style = "single"')
+    assert run("generate", "--from", "simple", "-o", "items_api").code == 0
+    text = (folder / "items_api" / "contract.py").read_text()
+    assert ("Decimal" in text, "service='shop.items-v2'" in text) == (False, True)
 
 
 @pytest.mark.kafka

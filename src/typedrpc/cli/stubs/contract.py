@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ast
-import builtins
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from typedrpc.cli.showing import parameter_list
 from typedrpc.cli.stubs.defaults import Defaults, unchanging
-from typedrpc.cli.stubs.schema import python_name
+from typedrpc.cli.stubs.schema import free_name, python_name
 from typedrpc.document import ContractDocument, ErrorDocument, MethodDocument, ParameterDocument, RetryDocument
-from typedrpc.errors import BUILT_IN
+from typedrpc.errors import BUILT_IN, UsageError
 from typedrpc.options import Retry
 
 _BASES: Final[dict[str, frozenset[str]]] = {
@@ -45,35 +44,38 @@ class ErrorText:
 
 
 def method_text(
-    document: ContractDocument, method: MethodDocument, types: Sequence[ast.expr], defaults: Defaults
+    document: ContractDocument,
+    method: MethodDocument,
+    types: Sequence[ast.expr],
+    defaults: Defaults,
+    errors: Mapping[str, str],
 ) -> MethodText:
-    """Raises UsageError for a name or a default that Python cannot write."""
-    methods = {each.python_name for each in document.methods}
-    annotations = [_outside(each, methods) for each in types]
-    reply = "None" if method.reply is None else ast.unparse(annotations[-1])
-    types_of = dict(zip([p.name for p in method.parameters], annotations, strict=False))
+    """`errors` are the classes of the document's errors. Raises UsageError for what Python cannot write."""
+    reply = "None" if method.reply is None else ast.unparse(types[-1])
+    types_of = dict(zip([p.name for p in method.parameters], types, strict=False))
     parts = parameter_list(method.parameters, lambda p: _parameter(p, types_of[p.name], "a parameter", defaults))
+    itself = "_self" if "self" in types_of else "self"
     return MethodText(
         name=python_name(method.python_name, "a method"),
-        options=_options(document, method),
-        parameters=", ".join(["self", *parts]),
+        options=_options(document, method, errors),
+        parameters=", ".join([itself, *parts]),
         reply=reply,
         doc=docstring(method.doc),
     )
 
 
-def error_text(key: str, error: ErrorDocument, types: Iterable[ast.expr], defaults: Defaults) -> ErrorText:
+def error_text(name: str, error: ErrorDocument, types: Iterable[ast.expr], defaults: Defaults) -> ErrorText:
     """Raises UsageError as `method_text` does. A field without a known default is one that must be given."""
     base = error.base if error.base in _BASES else "RpcError"
     inherited = _BASES.get(base, frozenset())
     fields = [(field, kind) for field, kind in zip(error.fields, types, strict=True) if field.name not in inherited]
     return ErrorText(
-        name=python_name(key, "an error"),
+        name=name,
         type=python_name(error.type, "an error"),
         base=base,
         code=error.code.value,
         doc=docstring(error.doc),
-        fields=[_parameter(field, kind, "a field", defaults) for field, kind in fields],
+        fields=[_field(field, kind, defaults) for field, kind in fields],
     )
 
 
@@ -81,9 +83,12 @@ def docstring(text: str) -> str:
     """The text as a literal in three quotes; empty where there is none."""
     if not text:
         return ""
-    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    end = "\n" if "\n" in escaped else " " if escaped.endswith('"') else ""
-    return f'"""{escaped}{end}"""'
+    body = text.rstrip('"')
+    for plain, escaped in (("\\", "\\\\"), ('"""', '\\"\\"\\"'), ("\r", "\\r"), ("\0", "\\x00")):
+        body = body.replace(plain, escaped)
+    end = "\n" if "\n" in text else ""
+    quotes = '\\"' * (len(text) - len(text.rstrip('"')))
+    return f'"""{body}{quotes}{end}"""'
 
 
 def _parameter(parameter: ParameterDocument, annotation: ast.expr, what: str, defaults: Defaults) -> str:
@@ -96,17 +101,41 @@ def _parameter(parameter: ParameterDocument, annotation: ast.expr, what: str, de
     return f"{name}: {ast.unparse(annotation)} = {defaults.text(parameter.json_schema, value)}"
 
 
-def _options(document: ContractDocument, method: MethodDocument) -> str:
+def _field(field: ParameterDocument, annotation: ast.expr, defaults: Defaults) -> str:
+    empty = field.json_schema.get("default") in ([], {}) and _collection(annotation)
+    if not empty:
+        return _parameter(field, annotation, "a field", defaults)
+    factory = f"dataclasses.field(default_factory={ast.unparse(empty)})"
+    return f"{python_name(field.name, 'a field')}: {ast.unparse(annotation)} = {factory}"
+
+
+def _collection(annotation: ast.expr) -> ast.expr | None:
+    """What makes an empty one of the type, as `list[int]`."""
+    match annotation:
+        case ast.Subscript(value=ast.Name(id="list" | "dict" | "set")):
+            return annotation
+        case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[kind, *_])):
+            return _collection(kind)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _collection(left) or _collection(right)
+        case _:
+            return None
+
+
+def _options(document: ContractDocument, method: MethodDocument, errors: Mapping[str, str]) -> str:
     """The decorator's arguments: what differs from the defaults."""
     retry = None if method.retry is None else _retry(method.retry)
+    unknown = next((key for key in method.raises if key not in errors), None)
+    if unknown is not None:
+        raise UsageError(f"the contract document does not describe {unknown[:200]!r}, an error of a method")
     given = {
         "oneway": "True" if method.oneway else None,
         "name": repr(method.name) if method.name != method.python_name else None,
         "topic": repr(method.topic) if method.topic != document.service else None,
         "dialect": repr(method.dialect) if method.dialect != "typedrpc" else None,
         "delivery": repr(method.delivery) if method.delivery != "at_least_once" else None,
-        "timeout": f"{method.timeout:g}" if method.timeout is not None else None,
-        "raises": f"[{', '.join(method.raises)}]" if method.raises else None,
+        "timeout": repr(method.timeout) if method.timeout is not None else None,
+        "raises": f"[{', '.join(errors[key] for key in method.raises)}]" if method.raises else None,
         "idempotent": "True" if method.idempotent else None,
         "retry": retry,
     }
@@ -124,15 +153,27 @@ def _retry(retry: RetryDocument) -> str:
     return f"typedrpc.Retry({', '.join(arguments)})"
 
 
-def _outside(annotation: ast.expr, methods: set[str]) -> ast.expr:
-    """The types of a class that has a method `list`: there the name means the method."""
-    hidden = {name for name in methods if hasattr(builtins, name)}
-    return _Builtins(hidden).visit(annotation) if hidden else annotation
+def visible(module: str) -> str:
+    """The contract's module, with other names for types and modules that a method's name hides inside of the class: a
+    class that has a method `list` writes `_list[int]`.
+    """
+    tree = ast.parse(module)
+    contract = next(each for each in tree.body if isinstance(each, ast.ClassDef))
+    methods = {each.name for each in contract.body if isinstance(each, ast.AsyncFunctionDef)}
+    used = {each.id for method in contract.body for each in ast.walk(method) if isinstance(each, ast.Name)}
+    if not methods & used:
+        return module
+    others = {name: free_name(f"_{name}", methods | used) for name in sorted(methods & used)}
+    for method in contract.body:
+        _Renamed(others).visit(method)
+    aliases = ast.parse("\n".join(f"{other} = {name}" for name, other in others.items())).body
+    tree.body[tree.body.index(contract) : tree.body.index(contract)] = aliases
+    return ast.unparse(tree)
 
 
-class _Builtins(ast.NodeTransformer):
-    def __init__(self, hidden: set[str]) -> None:
-        self._hidden = hidden
+class _Renamed(ast.NodeTransformer):
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.Attribute(ast.Name("builtins", ast.Load()), node.id, ast.Load()) if node.id in self._hidden else node
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(self._names.get(node.id, node.id), node.ctx)

@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import ast
 import base64
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from typedrpc.cli.stubs.schema import FORMATS
 from typedrpc.errors import UsageError
 from typedrpc.schemas import REFERENCE, JsonSchema
 
-_CLASSES = {
-    "date": "date",
-    "date-time": "datetime",
-    "time": "time",
-    "duration": "timedelta",
-    "uuid": "UUID",
-    "uuid1": "UUID1",
-    "uuid3": "UUID3",
-    "uuid4": "UUID4",
-    "uuid5": "UUID5",
-    "decimal": "Decimal",
-    "ipv4": "IPv4Address",
-    "ipv6": "IPv6Address",
-    "ipv4network": "IPv4Network",
-    "ipv6network": "IPv6Network",
-    "path": "Path",
-    "uri": "AnyUrl",
-}
 _KINDS: Mapping[type, set[str]] = {
     bool: {"boolean"},
     int: {"integer", "number"},
@@ -36,42 +20,46 @@ _KINDS: Mapping[type, set[str]] = {
     str: {"string"},
     list: {"array"},
     dict: {"object"},
+    type(None): {"null"},
 }
 
 
 class Defaults:
-    """Writes defaults. `names` are the classes of the definitions."""
+    """Writes defaults. `names` are those of the definitions in Python, `classes` those that are classes."""
 
-    def __init__(self, definitions: Mapping[str, JsonSchema], names: Mapping[str, str]) -> None:
+    def __init__(
+        self, definitions: Mapping[str, JsonSchema], names: Mapping[str, str], classes: Collection[str]
+    ) -> None:
         self._definitions = definitions
         self._names = names
+        self._classes = classes
 
     def text(self, schema: JsonValue, value: JsonValue) -> str:
         """The expression; raises UsageError where there is none for such a value."""
-        if value is None or not isinstance(schema, dict):
-            return repr(value)
-        reference = schema.get("$ref")
+        known = schema if isinstance(schema, dict) else {}
+        reference = known.get("$ref")
         if isinstance(reference, str):
             return self._of_definition(reference.removeprefix(REFERENCE), value)
-        branches = schema.get("anyOf") or schema.get("oneOf")
+        branches = known.get("anyOf") or known.get("oneOf")
         if isinstance(branches, list):
             return self.text(next((each for each in branches if self._may_be(each, value)), None), value)
         if isinstance(value, list):
-            return self._array(schema, value)
+            return self._array(known, value)
         if isinstance(value, dict):
             raise UsageError("the contract document has a default that Python can't write: an object without a model")
-        if isinstance(value, str) and schema.get("format") == "base64url":
-            return repr(_bytes(value))
-        known = _CLASSES.get(str(schema.get("format")))
-        return f"TypeAdapter({known}).validate_python({value!r})" if known else repr(value)
+        if isinstance(value, str):
+            return _text(known, value)
+        return repr(value)
 
     def _of_definition(self, key: str, value: JsonValue) -> str:
         schema, name = self._definitions.get(key, {}), self._names.get(key, "")
-        if "enum" in schema:
-            return f"{name}({value!r})"
-        if "properties" in schema:
-            return f"{name}.model_validate({value!r})"
-        return self.text(schema, value)
+        if name not in self._classes:
+            return self.text(schema, value)
+        if "enum" not in schema:
+            return f"{name}.model_validate_json({json.dumps(value)!r})"
+        if not self._may_be(schema, value):
+            raise UsageError(f"the contract document has a default that is no member of {name}")
+        return f"{name}({value!r})"
 
     def _array(self, schema: dict[str, JsonValue], values: list[JsonValue]) -> str:
         places = schema.get("prefixItems")
@@ -82,18 +70,57 @@ class Defaults:
         return f"({items})"
 
     def _may_be(self, schema: JsonValue, value: JsonValue) -> bool:
+        """Which one it is of several types."""
         if not isinstance(schema, dict):
             return False
         reference = schema.get("$ref")
         if isinstance(reference, str):
             return self._may_be(self._definitions.get(reference.removeprefix(REFERENCE)), value)
+        branches = schema.get("anyOf") or schema.get("oneOf")
+        if isinstance(branches, list):
+            return any(self._may_be(each, value) for each in branches)
         if "enum" in schema or "const" in schema:
             words = schema.get("enum", [schema.get("const")])
             return isinstance(words, list) and value in words
-        return schema.get("type") in _KINDS.get(type(value), set())
+        if isinstance(value, str) and schema.get("type") == "number" and value in _NO_NUMBERS:
+            return True
+        if "type" in schema and str(schema["type"]) not in _KINDS[type(value)]:
+            return False
+        if isinstance(value, str) and (kind := FORMATS.get(str(schema.get("format")))):
+            return _is_one(kind, value)
+        fields = schema.get("properties")
+        if isinstance(value, dict) and isinstance(fields, dict):
+            return all(self._may_be(fields.get(name), each) for name, each in value.items())
+        return True
 
 
-def _bytes(text: str) -> bytes:
+_NO_NUMBERS = {"NaN": 'float("nan")', "Infinity": 'float("inf")', "-Infinity": 'float("-inf")'}
+
+
+def _text(schema: dict[str, JsonValue], value: str) -> str:
+    """What a text in JSON stands for."""
+    if schema.get("type") == "number" and value in _NO_NUMBERS:
+        return _NO_NUMBERS[value]
+    if schema.get("format") == "base64url":
+        return repr(decoded(value))
+    kind = FORMATS.get(str(schema.get("format")))
+    if kind is None:
+        return repr(value)
+    if not _is_one(kind, value):
+        raise UsageError(f"the contract document has a default that is no {kind.__name__}: {value[:200]!r}")
+    return f"TypeAdapter({kind.__name__}).validate_python({value!r})"
+
+
+def _is_one(kind: type, value: str) -> bool:
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def decoded(text: str) -> bytes:
+    """What base64 says; raises UsageError."""
     try:
         return base64.urlsafe_b64decode(text)
     except ValueError:
@@ -110,6 +137,10 @@ def unchanging(annotation: ast.expr) -> ast.expr:
         case ast.Subscript(value=ast.Name(id="list"), slice=item):
             inner = ast.Tuple([unchanging(item), ast.Constant(...)], ast.Load())
             return ast.Subscript(ast.Name("tuple", ast.Load()), inner, ast.Load())
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=items)):
+            return ast.Subscript(
+                annotation.value, ast.Tuple([unchanging(each) for each in items], ast.Load()), ast.Load()
+            )
         case ast.Subscript(value=ast.Name(id="set"), slice=item):
             return ast.Subscript(ast.Name("frozenset", ast.Load()), item, ast.Load())
         case _:

@@ -12,7 +12,8 @@ from datamodel_code_generator import InputFileType, LiteralType, PythonVersion, 
 from datamodel_code_generator.enums import DataModelType, DefaultValueType, TargetPydanticVersion
 from datamodel_code_generator.format import DatetimeClassType
 
-from typedrpc.cli.stubs.schema import PART, Models
+from typedrpc.cli.stubs.defaults import decoded
+from typedrpc.cli.stubs.schema import Models
 from typedrpc.errors import UsageError
 
 
@@ -32,15 +33,17 @@ def generated(models: Models) -> GeneratedModels:
     module = _without_root_models(module)
     imports = [each for each in module.body if isinstance(each, ast.Import | ast.ImportFrom)]
     classes = {each.name: each for each in module.body if isinstance(each, ast.ClassDef)}
-    own = [cls for name, cls in classes.items() if not name.startswith(PART)]
+    own = [cls for name, cls in classes.items() if name not in models.parts.values()]
     for cls in own:
+        _write_bytes_in_base64(cls)
         _mend_defaults(cls)
         _name_aliased_fields(cls)
+        _free_members(cls)
     return GeneratedModels(
         imports="\n".join(map(ast.unparse, imports)),
         classes="\n\n\n".join(map(ast.unparse, own)),
         class_names=[cls.name for cls in own],
-        types={part: _annotations(classes[name]) if name in classes else [] for part, name in models.parts.items()},
+        types={part: _in_plain_bytes(classes[name]) if name in classes else [] for part, name in models.parts.items()},
     )
 
 
@@ -74,14 +77,15 @@ def _generate(schema: str) -> str:
             )
         except Exception as error:  # it documents no common one
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UsageError(f"no models can be made of the contract document: {first}") from error
+            said = "".join(each if each.isprintable() else "?" for each in first[:300])
+            raise UsageError(f"no models can be made of the contract document: {said}") from error
     if not isinstance(made, str):
         raise UsageError("the contract document has models in several modules: none has a dot in its name")
     return made
 
 
 def _annotations(cls: ast.ClassDef) -> list[ast.expr]:
-    """Those of `p0`, `p1`, ... in order."""
+    """Those of the fields, in order."""
     return [each.annotation for each in cls.body if isinstance(each, ast.AnnAssign)]
 
 
@@ -93,8 +97,14 @@ def _without_root_models(module: ast.Module) -> ast.Module:
     for each in module.body:
         if isinstance(each, ast.ClassDef) and any(ast.unparse(base).startswith("RootModel[") for base in each.bases):
             (root,) = _annotations(each)
-            if not {each.name, "bytes", "Base64UrlBytes"} & _names_in(root):
+            if "bytes" not in _names_in(root):
                 roots[each.name] = root
+    within = {name: _names_in(root) & roots.keys() for name, root in roots.items()}
+    for _ in roots:
+        within = {name: found.union(*(within[each] for each in found)) for name, found in within.items()}
+    roots = {name: root for name, root in roots.items() if name not in within[name]}
+    if sum(_sizes(roots).values()) > _MOST_NODES:
+        raise UsageError("the contract document has types that hold each other so often that they can't be written out")
     inlined = _Inlined(roots)
     for _ in roots:  # one may be of others
         roots.update({name: inlined.visit(root) for name, root in roots.items()})
@@ -102,6 +112,27 @@ def _without_root_models(module: ast.Module) -> ast.Module:
     made = inlined.visit(module)
     assert isinstance(made, ast.Module)
     return made
+
+
+_MOST_NODES = 100_000
+
+
+def _sizes(roots: Mapping[str, ast.expr]) -> Mapping[str, int]:
+    """How many nodes each has once the others are in place in it; none refers to itself."""
+    sizes: dict[str, int] = {}
+
+    def size(name: str) -> int:
+        if name not in sizes:
+            names = [each.id for each in ast.walk(roots[name]) if isinstance(each, ast.Name)]
+            sizes[name] = len(names) + sum(size(each) for each in names if each in roots)
+        return sizes[name]
+
+    return {name: size(name) for name in roots}
+
+
+def _in_plain_bytes(cls: ast.ClassDef) -> list[ast.expr]:
+    """Outside of models, typedrpc itself writes `bytes` in base64."""
+    return [_PLAIN_BYTES.visit(each) for each in _annotations(cls)]
 
 
 class _Inlined(ast.NodeTransformer):
@@ -128,15 +159,45 @@ def _implied(kind: ast.expr) -> set[str | None]:
     return {"validate_default", *lengths}
 
 
+_BASE64 = "Base64UrlBytes"
+_PLAIN_BYTES = _Inlined({_BASE64: ast.Name("bytes", ast.Load())})
+
+
 def _names_in(node: ast.AST) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    """Also those in quotes, which the generator writes for what comes later."""
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)} | {
+        each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    }
+
+
+def _write_bytes_in_base64(cls: ast.ClassDef) -> None:
+    """`bytes` in place of `Base64UrlBytes`, which is made of text that is base64 already. A class that has both kinds
+    of bytes, or a default of many, keeps it.
+    """
+    fields = [each for each in cls.body if isinstance(each, ast.AnnAssign)]
+    own = [each for each in fields if _BASE64 in _names_in(each.annotation)]
+    many = any(each.value is not None and _holds_text(each.value) for each in own)
+    if not own or many or any("bytes" in _names_in(each.annotation) for each in fields):
+        return
+    for each in own:
+        if isinstance(each.value, ast.Constant) and isinstance(each.value.value, str):
+            each.value = ast.Constant(decoded(each.value.value))
+    cls.bases = [_PLAIN_BYTES.visit(base) for base in cls.bases]
+    cls.body = [_PLAIN_BYTES.visit(each) for each in cls.body]
+    _configure(cls, "ser_json_bytes='base64', val_json_bytes='base64'")
+
+
+def _holds_text(value: ast.expr) -> bool:
+    return not isinstance(value, ast.Constant) and any(isinstance(each, ast.Constant) for each in ast.walk(value))
 
 
 def _mend_defaults(cls: ast.ClassDef) -> None:
     """A default that JSON writes in another type, as a date in text, is one for a validator only."""
+    names = {ast.unparse(each.target) for each in cls.body if isinstance(each, ast.AnnAssign)}
+    field = "_Field" if "Field" in names else "Field"
     for each in cls.body:
         if isinstance(each, ast.AnnAssign) and each.value is not None and not _is_of_type(each.value, each.annotation):
-            validated = f"Field({ast.unparse(each.value)}, validate_default=True)"
+            validated = f"{field}({ast.unparse(each.value)}, validate_default=True)"
             each.value = ast.parse(validated, mode="eval").body
 
 
@@ -156,15 +217,26 @@ def _is_of_type(value: ast.expr, annotation: ast.expr) -> bool:
 def _name_aliased_fields(cls: ast.ClassDef) -> None:
     """A field whose name on the wire is none in Python is given by its own name, `from_` for `from`."""
     fields = [each for each in cls.body if isinstance(each, ast.AnnAssign)]
-    if not any(isinstance(part, ast.keyword) and part.arg == "alias" for each in fields for part in ast.walk(each)):
-        return
-    by_name = ast.keyword("validate_by_name", ast.Constant(True))
-    for each in cls.body:
-        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Call):  # model_config
-            each.value.keywords.append(by_name)
-            return
-    config = ast.parse("model_config = ConfigDict()").body[0]
+    if any(isinstance(part, ast.keyword) and part.arg == "alias" for each in fields for part in ast.walk(each)):
+        _configure(cls, "validate_by_name=True")
+
+
+def _configure(cls: ast.ClassDef, settings: str) -> None:
+    """Adds to the model's configuration."""
+    config = ast.parse(f"model_config = ConfigDict({settings})").body[0]
     assert isinstance(config, ast.Assign)
     assert isinstance(config.value, ast.Call)
-    config.value.keywords.append(by_name)
-    cls.body.insert(cls.body.index(fields[0]), config)
+    for each in cls.body:
+        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Call):  # there is one
+            each.value.keywords += config.value.keywords
+            return
+    first = next(n for n, each in enumerate(cls.body) if isinstance(each, ast.AnnAssign))
+    cls.body.insert(first, config)
+
+
+def _free_members(cls: ast.ClassDef) -> None:
+    """An enum with a member `title` is no StrEnum: a text has a method of that name."""
+    for base, kind in (("StrEnum", str), ("IntEnum", int)):
+        members = {target for each in cls.body if isinstance(each, ast.Assign) for target in _names_in(each.targets[0])}
+        if [ast.unparse(each) for each in cls.bases] == [base] and any(hasattr(kind, each) for each in members):
+            cls.bases = [ast.Name("Enum", ast.Load())]

@@ -6,18 +6,24 @@ says, remote references and imports among it: nothing but the keywords named her
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
 from typing import Final
+from uuid import UUID
 
-from pydantic import JsonValue
+from pydantic import AnyUrl, JsonValue
 
 from typedrpc.document import ContractDocument, ParameterDocument
 from typedrpc.errors import UsageError
 from typedrpc.schemas import REFERENCE, JsonSchema
 
-PART: Final = "TypedrpcPart"
+_PART: Final = "TypedrpcPart"
 """Begins the names of classes that only hold the types of a method or an error: `TypedrpcPart0` with `p0`, `p1`, ..."""
 
 _KEYWORDS: Final = {
@@ -29,6 +35,42 @@ _LISTS: Final = {"anyOf", "oneOf", "allOf", "prefixItems"}
 _NAMED: Final = {"properties", "patternProperties"}
 _NESTED: Final = {"items", "additionalProperties", "propertyNames"}
 _IMPORTED: Final = {"base64url": "Base64UrlBytes", "json": "JsonValue"}
+FORMATS: Final[Mapping[str, type]] = {
+    "date": date,
+    "date-time": datetime,
+    "time": time,
+    "duration": timedelta,
+    **dict.fromkeys(("uuid", "uuid1", "uuid3", "uuid4", "uuid5"), UUID),
+    "decimal": Decimal,
+    "ipv4": IPv4Address,
+    "ipv6": IPv6Address,
+    "ipv4network": IPv4Network,
+    "ipv6network": IPv6Network,
+    "path": Path,
+    "uri": AnyUrl,
+}
+"""The classes of formats; what has another one is a text, as the generator may know a class that writes it differently,
+or one that is not installed."""
+IMPORTS: Final = """
+import dataclasses
+import typing
+import typedrpc
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from uuid import UUID
+from pydantic import AnyUrl, ConfigDict, Field, TypeAdapter
+from pydantic import Field as _Field
+"""
+"""What a module may need beside the generator's own imports; ruff takes out what it does not."""
+RESERVED: Final = {
+    *re.findall(r"\w+", IMPORTS),
+    *("Annotated", "Any", "BaseModel", "IntEnum", "Literal", "MISSING", "Optional", "RootModel", "StrEnum", "Union"),
+    *("UUID1", "UUID3", "UUID4", "UUID5", *_IMPORTED.values()),
+}
+"""Names that mean something else in a generated module."""
 
 
 class Models:
@@ -58,14 +100,16 @@ class Models:
         return {"definitions": {**imported, **self._schemas}}
 
     def _add(self, part: str, parameters: Iterable[ParameterDocument], more: Iterable[JsonSchema] = ()) -> None:
-        name = self.parts[part] = f"{PART}{len(self.parts)}"
+        name = self.parts[part] = class_name(f"{_PART}{len(self.parts)}", self._schemas)
         schemas = [*(without_default(p.json_schema) for p in parameters), *more]
-        properties = {f"p{n}": self._clean(_bare_bytes(schema)) for n, schema in enumerate(schemas)}
+        properties = {f"p{n}": self._clean(schema) for n, schema in enumerate(schemas)}
         self._schemas[name] = {"type": "object", "properties": properties, "required": list[JsonValue](properties)}
 
     def _clean(self, schema: JsonValue, *, root: bool = False) -> JsonValue:
         if not isinstance(schema, dict):
             return schema
+        if "$ref" in schema:
+            schema = {**schema, "$ref": self._reference(str(schema["$ref"]))}
         if set(schema) <= {"default", "description", "title"}:
             schema = {**schema, "$ref": REFERENCE + _IMPORTED["json"]}
         schema = _as_python_has_it(schema)
@@ -77,8 +121,6 @@ class Models:
                 made[key] = {name: self._clean(part) for name, part in each.items()}
             elif key in _NESTED:
                 made[key] = self._clean(each)
-            elif key == "$ref":
-                made[key] = self._reference(str(each))
             elif key in _KEYWORDS:
                 made[key] = each
         if "enum" in made and not root:
@@ -87,8 +129,6 @@ class Models:
 
     def _reference(self, reference: str) -> str:
         name = reference.removeprefix(REFERENCE)
-        if name in _IMPORTED.values() and name not in self.names:
-            return REFERENCE + name
         if not reference.startswith(REFERENCE) or name not in self.names:
             raise UsageError(f"the contract document refers to {reference[:200]!r}, which it does not define")
         return REFERENCE + self.names[name]
@@ -99,19 +139,9 @@ def without_default(schema: JsonSchema) -> JsonSchema:
     return {key: value for key, value in schema.items() if key != "default"}
 
 
-def _bare_bytes(schema: JsonValue) -> JsonValue:
-    """Outside of models, typedrpc itself writes `bytes` in base64."""
-    if isinstance(schema, list):
-        return [_bare_bytes(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: _bare_bytes(each) for key, each in schema.items()}
-    return {**made, "format": "binary"} if schema.get("format") == "base64url" else made
-
-
 def python_name(name: str, what: str) -> str:
-    """The name, where Python takes it as one; else UsageError."""
-    if not name.isidentifier() or keyword.iskeyword(name):
+    """The name, where Python takes it as one, and as no private or special one of its own; else UsageError."""
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):
         raise UsageError(f"the contract document has {what} {name[:200]!r}, which is no name in Python")
     return name
 
@@ -122,13 +152,19 @@ def class_name(name: str, taken: Collection[str] = ()) -> str:
     made = "".join(parts)
     if not made.isidentifier() or keyword.iskeyword(made):
         made = f"Type{made}"
-    return next(each for each in (made, *(f"{made}{n}" for n in range(2, len(taken) + 3))) if each not in taken)
+    return free_name(made, taken)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, with a number where it is taken or means something else in a generated module."""
+    numbered = (f"{name}{n}" for n in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken and each not in RESERVED)
 
 
 def _class_names(definitions: Mapping[str, JsonSchema]) -> dict[str, str]:
     names: dict[str, str] = {}
     for key, schema in definitions.items():
-        names[key] = class_name(key, {*names.values(), *_IMPORTED.values()}) if schema else _IMPORTED["json"]
+        names[key] = class_name(key, set(names.values())) if schema else _IMPORTED["json"]
     return names
 
 
@@ -137,8 +173,7 @@ def _as_python_has_it(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if schema.get("format") == "base64url":
         rest = {key: value for key, value in schema.items() if key in ("default", "description")}
         return {**rest, "$ref": REFERENCE + _IMPORTED["base64url"]}
-    if schema.get("format") == "uri":  # pydantic's own lengths, which its type does not take
-        return {key: value for key, value in schema.items() if key not in ("minLength", "maxLength")}
+    schema = _known_format(schema)
     branches = schema.get("anyOf")
     if isinstance(branches, list) and _is_decimal(branches):
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
@@ -146,6 +181,17 @@ def _as_python_has_it(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if isinstance(branches, list):
         return {**schema, "anyOf": list(_with_decimals(branches))}
     return _fixed_lengths(schema)
+
+
+def _known_format(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    name = str(schema.get("format"))
+    if name == "uri":  # pydantic's own lengths, which its type does not take
+        return {key: value for key, value in schema.items() if key not in ("minLength", "maxLength")}
+    if name in ("ipv4network", "ipv6network"):
+        return {**schema, "format": name.replace("network", "-network")}
+    if name == "binary" or name in FORMATS:
+        return schema
+    return {key: value for key, value in schema.items() if key != "format"}
 
 
 def _is_decimal(branches: list[JsonValue]) -> bool:
