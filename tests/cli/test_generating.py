@@ -26,8 +26,8 @@ from cli_runs import Command
 from real_kafka import FEW
 from rich_contract import Users
 from typedrpc import ContractDocument, InvalidArgument, Rpc, UsageError, contract_schema
-from typedrpc.cli.stubs.package import sources, write_package
-from typedrpc.cli.stubs.safety import checked
+from typedrpc.cli.generate.package import sources, write_package
+from typedrpc.cli.generate.safety import checked
 from typedrpc.schemas import JsonSchema
 
 Import = Callable[[str], ModuleType]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from typedrpc import Status, contract_schema
-from typedrpc.cli.stubs.package import write_package
+from typedrpc.cli.generate.package import write_package
 
 ODD = """
 import enum

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from typedrpc import contract_schema
-from typedrpc.cli.stubs.package import sources
+from typedrpc.cli.generate.package import sources
 from typedrpc.codec import MethodCodec
 from typedrpc.method import Method
 

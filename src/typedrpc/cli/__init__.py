@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from typedrpc.cli import calling, diffing, exporting, generating, running, services, topics
+from typedrpc.cli import calling, diffing, exporting, running, services, topics
 from typedrpc.cli.bench.command import bench
 from typedrpc.cli.check.command import check
 from typedrpc.cli.connection import Settings
+from typedrpc.cli.generate.command import generate
 from typedrpc.cli.outcome import told
 from typedrpc.cli.tail.command import tail
 from typedrpc.document import VERSION
@@ -31,7 +32,7 @@ app.command()(tail)
 app.command()(bench)
 app.command()(check)
 app.add_typer(topics.app, name="topics")
-app.command()(generating.generate)
+app.command()(generate)
 app.command()(diffing.diff)
 app.command()(exporting.asyncapi)
 

@@ -12,8 +12,8 @@ from datamodel_code_generator import InputFileType, LiteralType, PythonVersion, 
 from datamodel_code_generator.enums import DataModelType, DefaultValueType, TargetPydanticVersion
 from datamodel_code_generator.format import DatetimeClassType
 
-from typedrpc.cli.stubs.defaults import decoded
-from typedrpc.cli.stubs.schema import Models
+from typedrpc.cli.generate.defaults import decoded
+from typedrpc.cli.generate.schema import Models
 from typedrpc.errors import UsageError
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from typedrpc.cli.stubs.schema import FORMATS
+from typedrpc.cli.generate.schema import FORMATS
 from typedrpc.errors import UsageError
 from typedrpc.schemas import REFERENCE, JsonSchema
 

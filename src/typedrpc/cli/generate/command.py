@@ -25,7 +25,7 @@ def generate(
         for needed in ("datamodel_code_generator", "jinja2", "ruff"):
             if importlib.util.find_spec(needed) is None:
                 raise UsageError("`typedrpc generate` needs its extra: pip install 'typedrpc[generate]'")
-        from typedrpc.cli.stubs.package import write_package  # needs the extra
+        from typedrpc.cli.generate.package import write_package  # needs the extra
 
         documents = contracts(context.obj, [source], timeout)
         if len(documents) != 1:

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Collection
 from typing import Final
 
-from typedrpc.cli.stubs.schema import RESERVED
+from typedrpc.cli.generate.schema import RESERVED
 from typedrpc.errors import RpcError, UsageError
 
 _MODULES: Final = {

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from typedrpc.cli.generate.defaults import Defaults, unchanging
+from typedrpc.cli.generate.schema import free_name, python_name
 from typedrpc.cli.showing import parameter_list
-from typedrpc.cli.stubs.defaults import Defaults, unchanging
-from typedrpc.cli.stubs.schema import free_name, python_name
 from typedrpc.document import ContractDocument, ErrorDocument, MethodDocument, ParameterDocument, RetryDocument
 from typedrpc.errors import BUILT_IN, UsageError
 from typedrpc.options import Retry

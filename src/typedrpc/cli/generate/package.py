@@ -14,11 +14,11 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from typedrpc.cli.stubs.contract import docstring, error_text, method_text, visible
-from typedrpc.cli.stubs.defaults import Defaults
-from typedrpc.cli.stubs.models import generated
-from typedrpc.cli.stubs.safety import checked
-from typedrpc.cli.stubs.schema import IMPORTS, Models, class_name, free_name, python_name
+from typedrpc.cli.generate.contract import docstring, error_text, method_text, visible
+from typedrpc.cli.generate.defaults import Defaults
+from typedrpc.cli.generate.models import generated
+from typedrpc.cli.generate.safety import checked
+from typedrpc.cli.generate.schema import IMPORTS, Models, class_name, free_name, python_name
 from typedrpc.document import ContractDocument
 from typedrpc.errors import UsageError
 
@@ -76,7 +76,7 @@ def _sources(document: ContractDocument) -> Mapping[str, str]:
         contract = free_name(f"{contract}Service", {*taken, *(name.removesuffix("Client") for name in taken)})
     client = f"{contract}Client"
     environment = Environment(
-        loader=PackageLoader("typedrpc.cli.stubs"),
+        loader=PackageLoader("typedrpc.cli.generate"),
         autoescape=False,  # noqa: S701  # it writes Python; every name is checked, every text a literal
         trim_blocks=True,
         lstrip_blocks=True,
