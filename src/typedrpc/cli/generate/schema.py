@@ -65,7 +65,7 @@ from pydantic import AnyUrl, ConfigDict, Field, TypeAdapter
 from pydantic import Field as _Field
 """
 """What a module may need beside the generator's own imports; ruff takes out what it does not."""
-RESERVED: Final = {
+RESERVED: Final[set[str]] = {
     *re.findall(r"\w+", IMPORTS),
     *("Annotated", "Any", "BaseModel", "IntEnum", "Literal", "MISSING", "Optional", "RootModel", "StrEnum", "Union"),
     *("UUID1", "UUID3", "UUID4", "UUID5", *_IMPORTED.values()),
