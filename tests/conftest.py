@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from uuid import uuid4
 
 import pytest
@@ -13,6 +13,7 @@ from hostile_scene import allow_list as allow_list
 from hostile_scene import scene as scene
 from real_kafka import FEW, KAFKA
 from typedrpc import Limits, Rpc
+from typedrpc.client import _started  # pyright: ignore[reportPrivateUsage]
 from work_service import Work
 
 
@@ -103,3 +104,12 @@ def named(unique: Callable[[str], str]) -> Callable[[], type[Work]]:
 @pytest.fixture
 def work(named: Callable[[], type[Work]]) -> type[Work]:
     return named()
+
+
+@pytest.fixture(autouse=True)
+def no_rpc_left_running() -> Generator[None]:
+    """A test that leaves an Rpc running fails itself, and not one of those after it."""
+    yield
+    left = [*_started]
+    _started.clear()
+    assert not left, left
