@@ -146,6 +146,7 @@ def test_names_are_completed_from_the_servers_that_run(server: Path, run: Comman
     assert completed(f"typedrpc diff {name[:-2]}") == [f"{name}@running"]
     assert completed(f"typedrpc tail {name[:-2]}") == [name]
     assert completed(f"typedrpc call {name}/e") == [f"{name}/echo"]
+    assert completed(f"typedrpc call {name[:-2]}/e") == []
     assert (
         run(
             _TYPEDRPC_COMPLETE="complete_bash",
@@ -166,8 +167,43 @@ def test_sasl_is_taken_from_flags_and_the_environment(sasl: str, run: Command) -
     assert "guessed-secret" not in wrong.out + wrong.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--sasl-mechanism", "GUESS", "list"],
+        ["list", "--sasl-mechanism", "GUESS", "--wait", "0.2"],
+        ["list", "--wait", "0.2", "--sasl-mechanism=GUESS"],
+        ["describe", "--no-tls", "echo", "--sasl-mechanism", "GUESS"],
+        ["generate", "-o", "client", "--sasl-mechanism", "GUESS", "--from", "echo@running"],
+    ],
+    ids=" ".join,
+)
+def test_the_connections_flags_may_stand_anywhere(run: Command, words: list[str]) -> None:
+    done = run(*words, TYPEDRPC_SASL_MECHANISM="PLAIN")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "sasl_mechanism: Input should be" in done.err
+
+
+def test_a_flag_without_its_value_is_named(run: Command) -> None:
+    done = run("list", "--kafka")
+    assert done.code == 2
+    assert "'--kafka' requires an argument" in done.err
+
+
+def test_what_stands_behind_two_dashes_is_no_flag(run: Command) -> None:
+    done = run("describe", "--", "--kafka", "127.0.0.1:1")
+    assert done.code == 2
+
+
+@pytest.mark.parametrize("words", [["run", "mine:rpc"], ["topics", "plan", "mine:rpc"], ["check", "mine:rpc"]])
+def test_commands_that_connect_as_an_rpc_does_refuse_flags(run: Command, words: list[str]) -> None:
+    done = run(*words, "--kafka", "127.0.0.1:1", "--tls")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "--kafka, --tls: the connection is that of the Rpc" in done.err
+
+
 def test_an_address_where_nothing_is_is_one_line(run: Command) -> None:
-    done = run("--kafka", "127.0.0.1:1", "list")
+    done = run("list", "--kafka", "127.0.0.1:1")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert "127.0.0.1:1" in done.err
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from typedrpc.cli import calling, diffing, exporting, running, services, topics
+from typedrpc.cli import calling, diffing, exporting, flags, running, services, topics
 from typedrpc.cli.bench.command import bench
 from typedrpc.cli.check.command import check
 from typedrpc.cli.connection import Settings
@@ -18,7 +18,10 @@ from typedrpc.cli.outcome import told
 from typedrpc.cli.tail.command import tail
 from typedrpc.document import VERSION
 
+_OWN_CONNECTION = {"run", "topics"}
+
 app: typer.Typer = typer.Typer(
+    cls=flags.ConnectingGroup,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -64,14 +67,7 @@ def root(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which this is.")] = False,
 ) -> None:
     """Typed RPC over Kafka."""
-    given = {
-        "kafka": kafka,
-        "tls": tls,
-        "tls_ca": tls_ca,
-        "tls_cert": tls_cert,
-        "tls_key": tls_key,
-        "sasl_mechanism": sasl_mechanism,
-        "sasl_username": sasl_username,
-    }
     with told():
-        context.obj = Settings.given(**{k: v for k, v in given.items() if v is not None})
+        if context.invoked_subcommand in _OWN_CONNECTION:
+            flags.refuse(context)
+        context.obj = Settings.given(**flags.given(context))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import typer
 
-from typedrpc.cli.connection import Settings, connected
-from typedrpc.cli.gathering import instances
+from typedrpc.cli import flags
+from typedrpc.cli.connection import Connected, Settings, connected
 
 _WAIT = 0.5
 _PATIENCE = 3.0
@@ -16,16 +17,25 @@ _PATIENCE = 3.0
 
 def complete_service(context: typer.Context, incomplete: str) -> list[str]:
     """The services that begin so."""
-    return [name for name in _ask(context, "") if name.startswith(incomplete)]
+
+    async def services(client: Connected) -> list[str]:
+        return await client.services(_WAIT)
+
+    return _asked(context, services, incomplete)
 
 
 def complete_method(context: typer.Context, incomplete: str) -> list[str]:
     """`service/method`, or the services while several fit."""
     service, slash, _ = incomplete.partition("/")
-    services = [service] if slash else [name for name in _ask(context, "") if name.startswith(incomplete)]
-    if len(services) != 1:
-        return [f"{name}/" for name in services]
-    return [name for name in _ask(context, services[0]) if name.startswith(incomplete)]
+
+    async def methods(client: Connected) -> list[str]:
+        fitting = [service] if slash else [s for s in await client.services(_WAIT) if s.startswith(service)]
+        if len(fitting) != 1:
+            return [f"{name}/" for name in fitting]
+        document = await client.contract(fitting[0], _WAIT)
+        return [f"{document.service}/{method.name}" for method in document.methods]
+
+    return _asked(context, methods, incomplete)
 
 
 def complete_source(context: typer.Context, incomplete: str) -> list[str]:
@@ -33,17 +43,11 @@ def complete_source(context: typer.Context, incomplete: str) -> list[str]:
     return [f"{name}@running" for name in complete_service(context, incomplete.partition("@")[0])]
 
 
-def _ask(context: typer.Context, service: str) -> list[str]:
-    address = context.find_root().params.get("kafka")
+def _asked(context: typer.Context, question: Callable[[Connected], Awaitable[list[str]]], incomplete: str) -> list[str]:
+    async def answer() -> list[str]:
+        async with asyncio.timeout(_PATIENCE), connected(Settings.given(**flags.given(context))) as client:
+            return await question(client)
+
     with suppress(Exception):  # a shell that completes has no place for what went wrong
-        return asyncio.run(_names(Settings.given(**({"kafka": address} if address else {})), service))
+        return [name for name in asyncio.run(answer()) if name.startswith(incomplete)]
     return []
-
-
-async def _names(settings: Settings, service: str) -> list[str]:
-    async with asyncio.timeout(_PATIENCE), connected(settings) as client:
-        if service:
-            document = await client.contract(service, _WAIT)
-            return [f"{service}/{method.name}" for method in document.methods]
-        processes = await instances(client.transport, client.topics, _WAIT)
-        return sorted({served.name for each in processes for served in each.services})

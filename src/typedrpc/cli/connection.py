@@ -18,7 +18,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from typedrpc.calls import Calls
-from typedrpc.cli.gathering import instances
+from typedrpc.cli.gathering import WAIT, instances
 from typedrpc.client import make_client
 from typedrpc.codec import summary
 from typedrpc.config import Limits, Topics
@@ -75,9 +75,6 @@ class Settings(BaseSettings):
         return _SASL[self.sasl_mechanism](self.sasl_username, secret, ssl_context=context, use_ssl=self.tls)
 
 
-_WAIT = 1.0  # seconds in which servers may say that they are there
-
-
 @dataclass(frozen=True)
 class Connected:
     """A client process: `transport` and `calls` are started."""
@@ -102,9 +99,13 @@ class Connected:
                 f"{await self._running(service)}; or was it started with Rpc(reflection=False)?"
             ) from None
 
+    async def services(self, seconds: float = WAIT) -> list[str]:
+        """The names of those that run, sorted."""
+        found = await instances(self.transport, self.topics, seconds)
+        return sorted({served.name for instance in found for served in instance.services})
+
     async def _running(self, service: str) -> str:
-        found = await instances(self.transport, self.topics, _WAIT)
-        names = sorted({served.name for instance in found for served in instance.services})
+        names = await self.services()
         close = difflib.get_close_matches(service, names, 1)
         if close:
             return f"did you mean {close[0]!r}?"

@@ -14,6 +14,8 @@ from typedrpc.reflection import Instance
 from typedrpc.transport import TopicPartition, Transport, TransportError
 from typedrpc.wire import correlation_of, method_headers, reply_headers, status_of
 
+WAIT = 1.0  # seconds in which servers may answer, where nobody says otherwise
+
 
 async def instances(transport: Transport, topics: Topics, seconds: float) -> list[Instance]:
     """Every process that answers within so many seconds. Raises TransportError where nobody could be asked."""

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from typedrpc.cli.completing import complete_service
 from typedrpc.cli.connection import Settings, connected
-from typedrpc.cli.gathering import instances
+from typedrpc.cli.gathering import WAIT, instances
 from typedrpc.cli.outcome import told
 from typedrpc.cli.showing import signature_text
 from typedrpc.document import ContractDocument, object_schema
@@ -31,7 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standa
 def list_services(
     context: typer.Context,
     as_json: Json = False,
-    wait: Annotated[float, typer.Option(min=0.1, help="Seconds in which servers may answer.")] = 1.0,
+    wait: Annotated[float, typer.Option(min=0.1, help="Seconds in which servers may answer.")] = WAIT,
 ) -> None:
     """List the services that run, and who serves them."""
     settings: Settings = context.obj

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from typedrpc.broker_clock import BrokerClock
+from typedrpc.cli import flags
 from typedrpc.cli.check.findings import (
     Address,
     Finding,
@@ -27,7 +28,7 @@ from typedrpc.cli.check.findings import (
 )
 from typedrpc.cli.check.topic_findings import acl_findings, call_findings, topic_findings, unasked, untimed
 from typedrpc.cli.connection import Settings
-from typedrpc.cli.gathering import instances
+from typedrpc.cli.gathering import WAIT, instances
 from typedrpc.cli.importing import load
 from typedrpc.cli.outcome import told
 from typedrpc.config import Topics
@@ -38,7 +39,6 @@ from typedrpc.transport.kafka import KafkaTransport, connection_of
 from typedrpc.transport.kafka.looking import SeenCluster, look
 from typedrpc.transport.kafka.refusal import Refusal, addresses, refusal_at
 
-_WAIT = 1.0  # seconds in which servers may answer, as in `typedrpc list`
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
 
 Tell = Callable[[Iterable[Finding]], None]
@@ -66,6 +66,8 @@ def check(
                 _print(finding, console)
 
     with told():
+        if target:
+            flags.refuse(context)
         rpc = load(target) if target else None
         try:
             subject = _client(context.obj) if rpc is None else _subject(rpc, target or "")
@@ -162,8 +164,8 @@ async def _ask(subject: Subject, cluster: SeenCluster, at: Address, seconds: flo
         if reason := unasked(subject, cluster):
             tell([Finding("servers", "skipped", reason)])
             return
-        processes = await instances(transport, subject.topics, _WAIT)
-        tell(server_findings(subject, processes, _WAIT))
+        processes = await instances(transport, subject.topics, WAIT)
+        tell(server_findings(subject, processes, WAIT))
         called = {topic for process in processes for served in process.services for topic in served.topics}
         if called and not subject.services:
             seen = await look(subject.connection, at, sorted(called), (), seconds)
