@@ -9,6 +9,9 @@ from benchmarks.measuring import Plan, measure
 from benchmarks.peers import servers
 from benchmarks.report import select, speed
 from benchmarks.scale.bodies import by_one, pair
+from benchmarks.scale.work import LARGE
+
+from typedrpc import Limits
 
 pytestmark = pytest.mark.kafka
 
@@ -30,5 +33,6 @@ def test_calls_are_not_grossly_slower_than_raw_aiokafka(kafka: str) -> None:
 def test_small_calls_beside_large_bodies_at_full_rate_stay_quick(kafka: str, large: str) -> None:
     with pair() as (client, _):
         beside = by_one(client, [large], 4)
-    assert beside.large > 20  # a second, of 800 KiB: two hundred alone on two cores
-    assert beside.p50 < 100  # ms; 15 to 30 alone, and 960 before small calls went past large ones
+    behind_all = Limits().max_in_flight_bytes / LARGE / beside.large * 1000  # ms
+    # Of it, 0.03 to 0.07 is usual, and 0.19 on a busy machine; without a producer for bulk 0.28 (requests), 2.3 (replies).
+    assert beside.p50 < behind_all / 2, beside
