@@ -10,6 +10,9 @@ import pytest
 
 from cli_runs import Command
 from typedrpc import ContractDocument
+from typedrpc.cli.connection import Settings, connected
+from typedrpc.transport import TransportError
+from typedrpc.transport.kafka import KafkaTransport
 
 pytestmark = pytest.mark.kafka
 
@@ -203,9 +206,23 @@ def test_commands_that_connect_as_an_rpc_does_refuse_flags(run: Command, words: 
 
 
 def test_an_address_where_nothing_is_is_one_line(run: Command) -> None:
+    began = time.monotonic()
     done = run("list", "--kafka", "127.0.0.1:1")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert time.monotonic() - began < 8  # it is asked once: to try again takes `Limits.start_timeout`, ten seconds
     assert "127.0.0.1:1" in done.err
+    assert "TYPEDRPC_KAFKA" not in done.err
+
+
+async def test_an_address_that_nobody_gave_is_said_to_be_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(_: KafkaTransport) -> None:
+        raise TransportError("nothing listens there")
+
+    monkeypatch.delenv("TYPEDRPC_KAFKA", raising=False)
+    monkeypatch.setattr(KafkaTransport, "connect", refused)
+    with pytest.raises(TransportError, match="nothing listens there; --kafka or TYPEDRPC_KAFKA says where it is"):
+        async with connected(Settings.given()):
+            pytest.fail("nobody is there")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from typedrpc.document import ContractDocument
 from typedrpc.errors import DeadlineExceeded, UsageError
 from typedrpc.options import CallOptions
 from typedrpc.reflection import Reflection
+from typedrpc.transport import TransportError
 from typedrpc.transport.kafka import KafkaTransport, connection_of
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
@@ -122,9 +123,18 @@ async def connected(settings: Settings, *, timeout: float = 10.0) -> AsyncGenera
     transport = KafkaTransport(connection, start_timeout=limits.start_timeout, instance_id=None)
     calls = Calls(transport, topics=topics, limits=limits, timeout=timeout, create=True)
     try:
-        await transport.start()
+        await _connect(transport, settings)
         await calls.start()
         yield Connected(transport, calls, topics, settings.kafka)
     finally:
         await asyncio.gather(calls.stop(), return_exceptions=True)
         await transport.stop()
+
+
+async def _connect(transport: KafkaTransport, settings: Settings) -> None:
+    try:
+        await transport.connect()  # somebody waits for an answer, so a Kafka that is away is not waited for
+    except TransportError as error:
+        if "kafka" in settings.model_fields_set:
+            raise
+        raise TransportError(f"{error}; --kafka or TYPEDRPC_KAFKA says where it is, if not there") from None

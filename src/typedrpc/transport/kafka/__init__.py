@@ -48,9 +48,10 @@ class KafkaTransport:
 
     async def start(self) -> None:
         """As `Transport.start`."""
-        await patiently(self._connect, self._start_timeout)
+        await patiently(self.connect, self._start_timeout)
 
-    async def _connect(self) -> None:
+    async def connect(self) -> None:
+        """The same in one attempt, where nobody waits for a Kafka that is away."""
         where = f"no connection to Kafka at {self.connection.address}"
         try:
             async with translated(where), asyncio.timeout(self._start_timeout):
