@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from typedrpc.cli import calling, diffing, exporting, flags, running, services, topics
 from typedrpc.cli.bench.command import bench
@@ -20,8 +21,22 @@ from typedrpc.document import VERSION
 
 _OWN_CONNECTION = {"run", "topics"}
 
+
+class _Commands(TyperGroup):
+    """`typedrpc list --kafka X` is `typedrpc --kafka X list`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        connection = [option for option in self.params if option.name in Settings.model_fields]
+        takes = {
+            name: 0 if getattr(option, "is_flag", False) else 1
+            for option in connection
+            for name in (*option.opts, *option.secondary_opts)
+        }
+        return super().parse_args(ctx, flags.foremost(args, takes))
+
+
 app: typer.Typer = typer.Typer(
-    cls=flags.ConnectingGroup,
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from typedrpc.cli.connection import Settings
 from typedrpc.errors import UsageError
 
 
-class ConnectingGroup(TyperGroup):
-    """Commands that share the flags of the connection: `typedrpc list --kafka X` is `typedrpc --kafka X list`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: D102
-        options = {
-            name: option
-            for option in self.params
-            if option.name in Settings.model_fields
-            for name in (*option.opts, *option.secondary_opts)
-        }
-        first: list[str] = []
-        rest: list[str] = []
-        words = iter(args)
-        for word in words:
-            name, has_value, _ = word.partition("=")
-            if word == "--":
-                rest += [word, *words]
-            elif name in options:
-                takes = 0 if has_value or getattr(options[name], "is_flag", False) else 1
-                taken = [*islice(words, takes)]
-                if len(taken) < takes:
-                    return super().parse_args(ctx, [word])  # which says that a value is missing
-                first += [word, *taken]
-            else:
-                rest.append(word)
-        return super().parse_args(ctx, [*first, *rest])
+def foremost(words: Sequence[str], takes: Mapping[str, int]) -> list[str]:
+    """The same command line with the flags that `takes` names before everything else, each with so many values."""
+    first: list[str] = []
+    rest: list[str] = []
+    coming = iter(words)
+    for word in coming:
+        name, has_value, _ = word.partition("=")
+        if word == "--":
+            rest += [word, *coming]
+        elif name in takes:
+            wanted = 0 if has_value else takes[name]
+            values = [*islice(coming, wanted)]
+            if len(values) < wanted:
+                return [word]  # alone, it is said to need a value
+            first += [word, *values]
+        else:
+            rest.append(word)
+    return [*first, *rest]
 
 
 def given(context: typer.Context) -> dict[str, Any]:
