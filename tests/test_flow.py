@@ -26,7 +26,9 @@ def test_a_server_works_through_a_backlog_of_expired_requests_without_running_or
     figures = json.loads(out.splitlines()[-1])
     assert figures["expired requests skipped"] == 100_000
     assert figures["handlers run"] == 200  # of the fresh calls behind them
-    assert figures["records/s"] > 10_000  # alone on two cores over 80,000: here others may run too
+    # Good: over 80,000 alone on two cores, and a tenth of it where others run too. That each is passed over and none runs
+    # is what the counts prove; bad is a wait for each, as for a reply to be written: a few hundred.
+    assert figures["records/s"] > 2_000
     assert figures["RSS peak, MiB"] - figures["RSS before, MiB"] < 80
 
 

@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -206,7 +207,7 @@ def test_a_cluster_id_may_begin_with_a_dash(monkeypatch: pytest.MonkeyPatch) -> 
         pytest.skip(kafka.java_problem())
     monkeypatch.setattr(kafka.uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xfb" + bytes(15)))
     with kafka.Cluster(1) as cluster:
-        assert kafka.known_brokers(cluster.nodes[0].port) == {1}
+        assert_it_is_ready(cluster.nodes[0].port)
 
 
 @pytest.mark.kafka
@@ -216,11 +217,11 @@ def test_a_node_freezes_resumes_and_starts_again_on_its_ports(cluster: Any) -> N
     assert kafka.known_brokers(node.port) == set()
     assert node.running
     node.resume()
-    assert kafka.known_brokers(node.port) == {1}
+    assert_it_is_ready(node.port)
     node.terminate()
     assert not node.running
     node.start()
-    assert kafka.known_brokers(node.port) == {1}
+    assert_it_is_ready(node.port)
 
 
 @pytest.mark.kafka
@@ -228,7 +229,7 @@ def test_brokers_compile_as_in_production_where_that_is_asked_for_only(cluster: 
     assert kafka.LIGHT_COMPILER in cluster.nodes[0].command
     with kafka.Cluster(jit=True) as benchmarked:
         assert kafka.LIGHT_COMPILER not in benchmarked.nodes[0].command
-        assert kafka.known_brokers(benchmarked.nodes[0].port) == {1}
+        assert_it_is_ready(benchmarked.nodes[0].port)
 
 
 @pytest.mark.kafka
@@ -258,13 +259,29 @@ def test_killing_the_script_takes_its_brokers_along(script: Script, tmp_path: Pa
         pytest.skip(kafka.java_problem())
     told = tmp_path / "told"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TYPEDRPC_KAFKA")}
-    command = [sys.executable, str(SCRIPT), "run", "--", "sh", "-c", f"echo $TYPEDRPC_KAFKA > {told}; exec sleep 5"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: told.exists() and bool(told.read_text()), 60)
-        port = int(told.read_text().rpartition(":")[2])
-        assert kafka.known_brokers(port) == {1}
-        process.send_signal(signal.SIGKILL)
-    wait_until(lambda: not kafka.known_brokers(port), 10)
+    command = f"echo $TYPEDRPC_KAFKA $$ > {told}; exec sleep 100"
+    arguments = [sys.executable, str(SCRIPT), "run", "--", "sh", "-c", command]
+    with subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: told.exists() and bool(told.read_text()), 60)
+            address, pid = told.read_text().split()
+            port = int(address.rpartition(":")[2])
+            assert_it_is_ready(port)
+        finally:
+            process.kill()
+    wait_until(lambda: not is_open(port), 30)
+    os.kill(int(pid), signal.SIGKILL)
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def assert_it_is_ready(port: int) -> None:
+    """It listens, and answers: within 30 seconds, for each try has one only, and a broker that stood still enrols again."""
+    assert is_open(port)
+    wait_until(lambda: kafka.known_brokers(port) == {1}, 30)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:

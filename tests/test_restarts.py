@@ -116,9 +116,13 @@ async def test_no_call_fails_while_all_servers_are_restarted_in_turn(broker: Kaf
     assert calls.errors == {}
 
 
-@pytest.mark.parametrize("retry", [None, Retry(attempts=4, attempt_timeout=1)], ids=["alone", "retries"])
+# Good: less than 1 % of the calls, and up to 10 % where the machine stands still for two seconds: those made then find all
+# partitions alike. Bad: 40 % of those alone and 9 % of those with retries are slow where partitions are chosen at random.
+@pytest.mark.parametrize(
+    ("retry", "few"), [(None, 0.25), (Retry(attempts=4, attempt_timeout=1), 0.04)], ids=["alone", "retries"]
+)
 async def test_of_the_calls_after_a_kill_of_one_of_two_servers_few_are_slow(
-    broker: KafkaBroker, servers: Servers, retry: Retry | None
+    broker: KafkaBroker, servers: Servers, retry: Retry | None, few: float
 ) -> None:
     victim, _ = servers.add(), servers.add()
     async with Rpc(broker) as rpc:
@@ -132,5 +136,5 @@ async def test_of_the_calls_after_a_kill_of_one_of_two_servers_few_are_slow(
             await asyncio.sleep(10)
             last = len(calls.begun)
     slow = [n for n in range(first, last) if calls.seconds[n] > 2]
-    assert len(slow) < 0.01 * (last - first)
+    assert len(slow) < few * (last - first)
     assert calls.errors == {}

@@ -12,7 +12,7 @@ import pytest
 from faststream.kafka import KafkaBroker
 
 from real_kafka import FEW
-from steady import BOUND, DROPPED, LATE, SLACK, Numbers, Steady, named, running
+from steady import BOUND, DROPPED, Numbers, Steady, named, running
 from typedrpc import DeadlineExceeded, Rpc, Unavailable, service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(120), DROPPED]
@@ -66,7 +66,7 @@ async def test_calls_go_on_after_tasks_of_aiokafka_died(kafka: str, numbers: typ
             task.cancel()
         await steady.until_good(since)
     recovery = steady.recovery(since)
-    assert recovery.last_bad < 5, recovery
+    assert recovery.last_bad < BOUND, recovery
     assert recovery.lapses == [], recovery
 
 
@@ -94,7 +94,7 @@ async def test_calls_go_on_after_the_clients_event_loop_was_blocked(kafka: str, 
         await asyncio.sleep(0)
         time.sleep(BLOCK)  # noqa: ASYNC251  # what is tested
         since = time.monotonic()
-        async with asyncio.timeout(LATE + SLACK):
+        async with asyncio.timeout(10):  # good: less than one, for their deadlines have passed; bad: never
             ends = await asyncio.gather(*under_way, return_exceptions=True)
         assert all(end == 2 * n or isinstance(end, (DeadlineExceeded, Unavailable)) for n, end in enumerate(ends)), ends
         async with Steady(rpc.client(numbers)) as steady:
@@ -116,17 +116,17 @@ async def test_a_clock_that_is_a_minute_off_costs_no_call(
     async with (
         served_elsewhere(kafka, numbers),
         Rpc(KafkaBroker(kafka, logger=None), topics=FEW) as rpc,
-        Steady(rpc.client(numbers)) as steady,
+        Steady(rpc.client(numbers), timeout=10) as steady,  # far from a minute, and from a pause of a busy machine
     ):
         await asyncio.sleep(3)
-    assert len(steady.fates) > 50
+    assert len(steady.fates) > 10
     assert all(fate.good for fate in steady.fates)
 
 
 async def test_a_storm_of_rebalances_stalls_no_call_for_a_slow_handlers_time(
     kafka: str, unique: Callable[[str], str]
 ) -> None:
-    handler_time = 10.0
+    handler_time = 12.0
 
     class Mixed(Numbers, service=unique("mixed")):
         @service.method(timeout=40)
@@ -153,4 +153,5 @@ async def test_a_storm_of_rebalances_stalls_no_call_for_a_slow_handlers_time(
     assert {task.result() for task in slow} == {"done"}
     assert all(fate.good for fate in steady.fates)
     slowest = max(fate.ended - fate.began for fate in steady.fates)
-    assert slowest < handler_time / 2, slowest
+    # good: 2, two rebalances that each wait for a heartbeat; bad: 11, where a rebalance waits for the handlers
+    assert slowest < handler_time * 2 / 3, slowest

@@ -12,7 +12,7 @@ import pytest_asyncio
 from faststream.kafka import KafkaBroker
 
 from interop.peer import Framework, Peer, server
-from interop.work import HANDLERS, OBJECTS, ORDER, ORDER_CLASS, SILENCE, new_topics, work
+from interop.work import ANSWERED, HANDLERS, OBJECTS, ORDER, ORDER_CLASS, SILENCE, new_topics, work
 from real_kafka import FEW, KAFKA
 from typedrpc import DeadlineExceeded, Rpc, Service, UnknownError, service
 
@@ -32,7 +32,7 @@ async def scene(request: pytest.FixtureRequest) -> AsyncGenerator[Scene]:
     framework: Framework = request.param
     handlers = [h for h in HANDLERS if h != "echo"]
     topics, _ = await new_topics(framework, *HANDLERS)
-    rpc = Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=20)
+    rpc = Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=ANSWERED)
     async with server(framework, KAFKA, {h: topics[h] for h in handlers}) as serving, rpc:
         yield Scene(framework, serving, rpc.client(work(framework, topics)), topics)
 
@@ -45,23 +45,21 @@ async def test_a_value_is_answered_and_the_handler_sees_the_key(scene: Scene) ->
 
 
 async def test_an_error_of_the_handler_is_an_error_of_the_call(scene: Scene) -> None:
-    fail = scene.work.fail.with_options(timeout=SILENCE)
     if scene.framework == "faststream":
         with pytest.raises(DeadlineExceeded):
-            await fail("böse")
+            await scene.work.fail.with_options(timeout=SILENCE)("böse")
     else:
         with pytest.raises(UnknownError, match="böse"):
-            await fail("böse")
+            await scene.work.fail("böse")
 
 
 async def test_of_an_unexpected_exception_only_nestjs_tells(scene: Scene) -> None:
-    crash = scene.work.crash.with_options(timeout=SILENCE)
     if scene.framework == "nestjs":
         with pytest.raises(UnknownError, match="Internal server error"):
-            await crash("boom")
+            await scene.work.crash("boom")
     else:
         with pytest.raises(DeadlineExceeded):
-            await crash("boom")
+            await scene.work.crash.with_options(timeout=SILENCE)("boom")
 
 
 async def test_a_null_reply_is_none(scene: Scene) -> None:
@@ -69,16 +67,15 @@ async def test_a_null_reply_is_none(scene: Scene) -> None:
 
 
 async def test_nothing_is_answered_by_spring_and_smallrye_where_a_handler_returns_nothing(scene: Scene) -> None:
-    void = scene.work.void.with_options(timeout=SILENCE)
     if scene.framework in ("spring", "smallrye"):
         with pytest.raises(DeadlineExceeded):
-            await void("x")
+            await scene.work.void.with_options(timeout=SILENCE)("x")
     else:
-        assert await void("x") is None
+        assert await scene.work.void("x") is None
 
 
 async def test_a_null_argument_reaches_the_handler_as_far_as_its_framework_has_one(scene: Scene) -> None:
-    assert await scene.work.upper.with_options(timeout=SILENCE)(None) == ""
+    assert await scene.work.upper(None) == ""
 
 
 async def test_a_late_reply_is_a_deadline_exceeded_and_disturbs_no_later_call(scene: Scene) -> None:
@@ -96,7 +93,7 @@ async def test_a_thousand_calls_at_once_get_each_their_own_reply(scene: Scene) -
 
 
 async def test_two_clients_share_a_reply_topic(scene: Scene) -> None:
-    async with Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=20) as rpc:
+    async with Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=ANSWERED) as rpc:
         other = rpc.client(work(scene.framework, scene.topics))
         for n in range(5):
             assert await scene.work.upper(f"one {n}") == f"ONE {n}"
@@ -110,7 +107,7 @@ async def test_an_object_is_answered_as_the_model_of_the_contract(
     topics, _ = await new_topics(framework, *HANDLERS)
     async with (
         server(framework, KAFKA, {"echo": topics["echo"]}, **options),
-        Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=20) as rpc,
+        Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=ANSWERED) as rpc,
     ):
         echo = rpc.client(work(framework, topics)).echo
         if options.get("json") == "typed":
@@ -148,6 +145,6 @@ async def test_of_a_stream_of_nestjs_the_first_value_counts() -> None:
 
     async with (
         server("nestjs", KAFKA, topics),
-        Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=20) as rpc,
+        Rpc(KafkaBroker(KAFKA, logger=None), topics=FEW, timeout=ANSWERED) as rpc,
     ):
         assert await rpc.client(Streams).stream("abc") == "a"

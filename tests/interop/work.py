@@ -14,7 +14,8 @@ from real_kafka import KAFKA
 from typedrpc import Call, NotFound, Service, service
 
 HANDLERS = ("echo", "upper", "fail", "crash", "void", "null", "slow")
-SILENCE = 4.0  # seconds; SmallRye's first reply on a topic takes up to two
+SILENCE = 4.0  # seconds without an answer, where none comes; SmallRye's first reply on a topic takes up to two
+ANSWERED = 20.0  # seconds, where one comes: a machine may stand still meanwhile
 
 
 class Line(BaseModel):
