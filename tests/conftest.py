@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Generator
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
 from uuid import uuid4
 
 import pytest
@@ -109,7 +111,19 @@ def work(named: Callable[[], type[Work]]) -> type[Work]:
 @pytest.fixture(autouse=True)
 def no_rpc_left_running() -> Generator[None]:
     """A test that leaves an Rpc running fails itself, and not one of those after it."""
+    before = [*_started]  # those of a whole module
     yield
-    left = [*_started]
-    _started.clear()
+    left = [rpc for rpc in _started if rpc not in before]
+    _started[:] = before
     assert not left, left
+
+
+@pytest.fixture
+async def no_task_left_running() -> AsyncGenerator[None]:
+    """Unclosed producers and consumers raise ResourceWarnings by themselves; tasks do not."""
+    before = asyncio.all_tasks()
+    yield
+    until = time.monotonic() + 5
+    while left := [t for t in asyncio.all_tasks() - before if not t.done() and t is not asyncio.current_task()]:
+        assert time.monotonic() < until, left
+        await asyncio.sleep(0.05)

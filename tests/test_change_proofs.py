@@ -25,7 +25,7 @@ async def outcome(call: Callable[[], Coroutine[Any, Any, object]]) -> object:
 async def called(client_of: str, server_of: str, expression: str) -> object:
     """What a call of one contract comes to at a server of another, as text."""
     names, other = names_of(client_of), names_of(server_of)
-    rpc = Rpc.in_memory(timeout=0.3)
+    rpc = Rpc.in_memory(timeout=2)
     rpc.serve(other["Users"]())
     async with rpc:
         users = rpc.client(names["Users"])

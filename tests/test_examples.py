@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,11 +14,19 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.timeout(150), pytest.mark.xdist_group("examples")]  # their topics have fixed names
+pytestmark = pytest.mark.timeout(300)
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PYTHON = [sys.executable, "-W", "error"]
 COMPLAINTS = ("Traceback", "Warning", "Unclosed", "never retrieved", "destroyed")
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """Their topics have fixed names."""
+    with (tmp_path_factory.getbasetemp().parent / "examples.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def environment(kafka: str | None) -> dict[str, str]:

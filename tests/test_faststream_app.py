@@ -16,22 +16,12 @@ from real_kafka import FEW
 from typedrpc import Limits, Rpc, Unavailable, UsageError, client
 from work_service import Work
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90), pytest.mark.usefixtures("no_task_left_running")]
 
 
 @pytest.fixture
 def rpc(broker: KafkaBroker) -> Rpc:
     return Rpc(broker, topics=FEW)
-
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left_behind() -> AsyncGenerator[None]:
-    """Unclosed producers and consumers raise ResourceWarnings by themselves; tasks do not."""
-    before = asyncio.all_tasks()
-    yield
-    await asyncio.sleep(0.05)
-    left = [t for t in asyncio.all_tasks() - before if not t.done() and t is not asyncio.current_task()]
-    assert not left
 
 
 @asynccontextmanager

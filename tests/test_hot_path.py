@@ -6,6 +6,7 @@ The bounds are half as much again as was counted on Python 3.11, for versions co
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import sys
 from collections.abc import Callable, Generator
@@ -57,11 +58,13 @@ def counted(where: str = "") -> Generator[Callable[[], int]]:
         return trace
 
     before = sys.gettrace()
+    gc.disable()  # its callbacks, such as Hypothesis', would be counted
     sys.settrace(trace)
     try:
         yield lambda: count
     finally:
         sys.settrace(before)
+        gc.enable()
 
 
 def instructions(run: Callable[[], object]) -> int:

@@ -312,8 +312,10 @@ async def test_a_handler_passes_its_time_on_but_not_its_callers_options() -> Non
     rpc = Rpc.in_memory(timeout=9)
     rpc.serve(ProbeServer(), Outer())
     async with rpc:
-        with options(timeout=2, metadata={"tenant": "a"}):
-            assert await client(Outer).left(0.4) == about(1.6)
+        with options(timeout=6, metadata={"tenant": "a"}):
+            left = await client(Outer).left(0.4)
+            assert left is not None
+            assert 1 < left <= 5.7  # of six seconds, not nine
             assert await client(Outer).metadata() == {}
         with pytest.raises(DeadlineExceeded):
             await client(Outer).left.with_options(timeout=0.1)(0.3)

@@ -91,7 +91,7 @@ def test_the_commands_that_it_names_grant_what_a_server_and_a_client_lack(
     }
 
     def rights(*target: str) -> tuple[int, list[dict[str, str]]]:
-        done = run("check", *target, "--json", **environment)
+        done = run("check", *target, "--json", "--timeout", "30", **environment)
         assert done.err == ""
         return done.code, [each for each in json.loads(done.out) if each["check"] == "acls"]
 

