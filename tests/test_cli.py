@@ -261,10 +261,21 @@ def test_a_wrong_target_is_one_clear_line(folder: Path, target: str, says: str) 
     assert says in output
 
 
-def test_a_module_that_cannot_be_imported_is_named_with_file_and_line(folder: Path) -> None:
-    (folder / "raises.py").write_text("\n1 / 0")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\n1 / 0", 2),
+        ("def", 1),
+        ("import json\n\njson.loads('{')", 3),
+        ("from typedrpc import Service\n\nclass Odd(Service, service='one/two'):\n    pass", 3),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named_with_the_line_of_ones_own(
+    folder: Path, text: str, line: int
+) -> None:
+    (folder / "raises.py").write_text(text)
     _, output = run("run", "raises:rpc", folder=folder)
-    assert "raises.py:2" in output
+    assert output.endswith(f"{folder / 'raises.py'}:{line})\n"), output
 
 
 async def test_what_a_handler_raises_has_no_other_cause_where_uvloop_is_not_installed(

@@ -55,7 +55,9 @@ def imported(name: str) -> ModuleType:
 
 
 def _import_failed(name: str, error: Exception) -> UsageError:
-    """Says where, in one line: a traceback of the import machinery helps nobody."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    """Says where in the user's own code, in one line: a traceback of the import machinery helps nobody."""
+    frames = traceback.extract_tb(error.__traceback__)
+    here = [f for f in frames if Path(f.filename).is_relative_to(Path.cwd()) and "site-packages" not in f.filename]
+    frame = (here or frames)[-1]
     where = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (frame.filename, frame.lineno)
     return UsageError(f"module {name!r} cannot be imported: {type(error).__name__}: {error} ({where[0]}:{where[1]})")
