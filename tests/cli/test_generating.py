@@ -322,6 +322,7 @@ def test_the_command_writes_a_package_and_names_its_files(folder: Path, run: Com
     [
         (["simple", "-o", "items-api"], "'items-api' is no name for a Python package"),
         (["simple", "-o", "class"], "'class' is no name for a Python package"),
+        (["simple", "-o", "simple"], "a package simple would hide the module simple.py: choose another name"),
         (["simple", "-o", "mine"], "mine holds something that was not generated"),
         (["simple", "-o", "binary"], "binary holds something that was not generated"),
         (["simple", "-o", "loop"], "loop: File exists"),

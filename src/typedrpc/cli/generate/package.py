@@ -30,8 +30,8 @@ _PATIENCE: Final = 30.0
 def write_package(document: ContractDocument, folder: Path) -> list[Path]:
     """Writes the package into the folder, which is made, and returns its files.
 
-    Raises UsageError for a folder that is no name for a package or holds something else, for one that cannot be
-    written, and for a document that Python cannot say.
+    Raises UsageError for a folder that is no name for a package, hides a module or holds something else, for one that
+    cannot be written, and for a document that Python cannot say.
     """
     try:
         _check(folder)
@@ -103,9 +103,12 @@ def _sources(document: ContractDocument) -> Mapping[str, str]:
 
 
 def _check(folder: Path) -> None:
-    name = Path(os.path.abspath(folder)).name
+    module = Path(f"{os.path.abspath(folder)}.py")
+    name = module.stem
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"{folder}: {name!r} is no name for a Python package")
+    if module.exists():
+        raise UsageError(f"a package {folder} would hide the module {folder}.py: choose another name")
     marked = folder / "__init__.py"
     if folder.is_dir() and any(folder.iterdir()) and not (marked.is_file() and _NOTE.encode() in marked.read_bytes()):
         raise UsageError(f"{folder} holds something that was not generated: remove it, or choose another folder")
