@@ -278,6 +278,17 @@ async def test_an_expired_request_is_answered_and_its_handler_does_not_run(scene
     assert "hi" not in scene.handled
 
 
+async def test_a_request_has_no_more_time_than_it_says_where_the_brokers_clock_is_thought_to_be_behind(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.still_serves()
+    transport = scene.rpc._transport  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(transport, "broker_time", lambda: time.time() * 1000 - 60_000)
+    await scene.throw(scene.headers(correlation_id=b"expired", rpc_timeout=b"0"), GOOD)
+    assert (await all_answers(scene, 1))[b"expired"][0] is Status.DEADLINE_EXCEEDED
+    assert "hi" not in scene.handled
+
+
 async def test_a_oneway_request_of_garbage_is_dropped(scene: Scene) -> None:
     name = f"{scene.topic}/log".encode()
     for body in (b"garbage", None, b'{"line":1}', b'{"line":"good"}'):

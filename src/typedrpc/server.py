@@ -218,7 +218,9 @@ class Server:
                 self._served.cancelled += 1
                 self._finish(token)
                 return
-            queued = None if broker_time is None or record.timestamp_type != 1 else broker_time - record.timestamp
+            queued = 0.0 if broker_time is None or record.timestamp_type != 1 else broker_time - record.timestamp
+            if queued < 0:
+                queued = 0.0  # an acknowledgement that came late leaves the broker's clock behind
             left = _time_left(request, queued)
             if left is not None and left <= 0:
                 self._skip_expired(method, request, left, token)
@@ -233,8 +235,7 @@ class Server:
             if size > self._limits.max_body:
                 raise self._served.too_large(size, self._limits.max_body, request)
             deadline = NEVER if left is None else now + left / 1000
-            queue_ms = 0 if queued is None or queued < 0 else int(queued + 0.5)
-            job = Job(method, request, now, deadline, queue_ms, size, key, token)
+            job = Job(method, request, now, deadline, int(queued + 0.5), size, key, token)
             self._execution.start(job, record.value)
             if job.running:
                 self._repeats.start(key, job)
@@ -337,9 +338,9 @@ def _long_expired(record: Record, broker_time: float | None) -> bool:
     return timeout_ms is not None and broker_time is not None and broker_time - record.timestamp > timeout_ms + _LATE_MS
 
 
-def _time_left(request: Request, queued: float | None) -> float | None:
+def _time_left(request: Request, queued: float) -> float | None:
     """Milliseconds to the deadline, None where there is none.
 
     In the broker's clock where the time in the queue is known by it, else from receipt: no sender's clock is trusted.
     """
-    return None if request.timeout_ms is None else request.timeout_ms - (queued or 0.0)
+    return None if request.timeout_ms is None else request.timeout_ms - queued
