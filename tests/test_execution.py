@@ -192,7 +192,7 @@ async def test_a_handler_that_goes_on_though_cancelled_is_answered_for_and_commi
         await committed(rpc, "stubborn", 1)
         assert not ended.is_set()
         release.set()
-        assert await call() == 1  # its place was freed when it ended
+        assert await rpc.client(Stubborn).go_on() == 1  # its place was freed when it ended
         await committed(rpc, "stubborn", 2)
 
 
