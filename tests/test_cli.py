@@ -266,6 +266,7 @@ def test_a_wrong_target_is_one_clear_line(folder: Path, target: str, says: str) 
     [
         ("\n1 / 0", 2),
         ("def", 1),
+        ("import sys\n\nsys.exit(0)", 3),
         ("import json\n\njson.loads('{')", 3),
         ("from typedrpc import Service\n\nclass Odd(Service, service='one/two'):\n    pass", 3),
     ],

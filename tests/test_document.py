@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -319,3 +322,31 @@ def test_an_rpc_has_the_documents_of_its_services_with_the_types_of_their_server
     (document,) = rpc.contracts
     assert document == contract_schema(Messages)
     assert document.methods[0].parameters[0].json_schema == {"$ref": "#/definitions/Message"}
+
+
+SETS = """
+from dataclasses import dataclass
+from pydantic import BaseModel
+from typedrpc import Service, contract_schema, service
+
+WORDS = frozenset({"a", "b", "c", "dd", "eee", "ffff"})
+
+class Tags(BaseModel):
+    some: set[str] | None = set(WORDS)
+    nested: list[frozenset[str]] = [WORDS]
+
+class Words(Service):
+    @service.method
+    async def f(self, t: frozenset[str] = WORDS, u: tuple[frozenset[str], ...] = (WORDS,)) -> Tags: ...
+
+print(contract_schema(Words).hash)
+"""
+
+
+def test_a_contract_with_sets_for_defaults_has_one_hash_in_all_processes() -> None:
+    def hash_with(seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", SETS]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert len({hash_with(seed) for seed in ("1", "2", "3")}) == 1

@@ -125,12 +125,30 @@ def _undescribed(schema: JsonSchema) -> JsonSchema:
 
 
 def _as_json(adapter: TypeAdapter[Any], value: Any) -> JsonValue:
+    shape = value
     try:
         dumped = adapter.dump_json(value, by_alias=True, warnings="error")
+        shape = adapter.dump_python(value, by_alias=True)
     except Exception:  # noqa: BLE001  # a default that would not travel either: its text says what it is
         dumped = to_json(value, fallback=repr)
-    made: JsonValue = from_json(dumped)
-    return made
+    return _ordered(from_json(dumped), shape)
+
+
+def _ordered(made: JsonValue, value: Any) -> JsonValue:
+    """What was made of the value, with its sets in an order, for Python's own is another in each process."""
+    match made, value:
+        case list(), set() | frozenset():
+            return sorted(made, key=to_json)
+        case list(), list() | tuple():
+            values: list[Any] = [*value]
+            return [_ordered(*pair) for pair in zip(made, values, strict=True)] if len(values) == len(made) else made
+        case dict(), dict():
+            values = [*value.values()]
+            if len(values) != len(made):  # keys that are one in JSON
+                return made
+            return {key: _ordered(each, of) for (key, each), of in zip(made.items(), values, strict=True)}
+        case _:
+            return made
 
 
 class _Generator(GenerateJsonSchema):
@@ -193,7 +211,9 @@ class _Generator(GenerateJsonSchema):
         return made if self._own_configurations else {**made, "format": "base64url"}
 
     def encode_default(self, dft: Any) -> Any:
-        return super().encode_default(dft) if self._own_configurations else _as_json(value_adapter(type(dft)), dft)
+        if self._own_configurations:
+            return _ordered(super().encode_default(dft), dft)
+        return _as_json(value_adapter(type(dft)), dft)
 
 
 def _configures_itself(schema: Any) -> bool:

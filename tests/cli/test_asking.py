@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import pytest
 
 from cli_runs import Command, patiently
 from typedrpc import ContractDocument
+from typedrpc.cli.completing import complete_service, complete_source
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.transport import TransportError
 from typedrpc.transport.kafka import KafkaTransport
@@ -68,6 +72,12 @@ def test_call_prints_the_reply(server: Path, run: Command, name: str) -> None:
     assert (done.code, json.loads(done.out), done.err) == (0, {"text": "hi", "loud": False}, "")
     one_line = run("call", f"{name}/echo", '{"msg": {"text": "hi"}}', "--json")
     assert one_line.out == '{"status":"OK","reply":{"text":"hi","loud":false}}\n'
+
+
+def test_a_reply_of_any_length_is_json(server: Path, run: Command, name: str) -> None:
+    text = "word " * 100
+    done = run("call", f"{name}/echo", json.dumps({"msg": {"text": text}}), COLUMNS="80")
+    assert json.loads(done.out)["text"] == text
 
 
 def test_call_takes_metadata_and_standard_input(server: Path, run: Command, name: str) -> None:
@@ -233,6 +243,7 @@ async def test_an_address_that_nobody_gave_is_said_to_be_a_default(monkeypatch: 
         ({"TYPEDRPC_SASL_MECHANISM": "GUESS"}, "sasl_mechanism"),
         ({"TYPEDRPC_SASL_USERNAME": "alice"}, "--sasl-mechanism"),
         ({"TYPEDRPC_SASL_MECHANISM": "PLAIN"}, "TYPEDRPC_SASL_PASSWORD"),
+        ({"TYPEDRPC_TLS_CA": "/not/there"}, "without --tls"),
         ({"TYPEDRPC_TLS": "1", "TYPEDRPC_TLS_CA": "/not/there"}, "TYPEDRPC_TLS_CA"),
     ],
 )
@@ -240,3 +251,24 @@ def test_settings_that_do_not_fit_are_one_line(run: Command, variables: dict[str
     done = run("list", **variables)
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert says in done.err
+
+
+def test_no_name_that_means_something_to_a_shell_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def answering(_: Settings) -> AsyncGenerator[Any]:
+        class Answers:
+            async def services(self, _: float) -> list[str]:
+                return ["users", "users;touch x", "users$(x)", "users`x`", "users x", "users\n", "users\\$x"]
+
+        yield Answers()
+
+    class Context:
+        params: ClassVar[dict[str, Any]] = {}
+
+        def find_root(self) -> Self:
+            return self
+
+    monkeypatch.setattr("typedrpc.cli.completing.connected", answering)
+    context: Any = Context()
+    assert complete_service(context, "us") == ["users"]
+    assert complete_source(context, "us") == ["users@running"]

@@ -45,7 +45,7 @@ def _show(status: Status, reply: bytes, *, as_json: bool) -> None:
         typer.echo(to_json({"status": status, "error" if status is not Status.OK else "reply": value}).decode())
     elif status is Status.OK:
         if reply:
-            Console().print(JSON.from_data(value))
+            Console(soft_wrap=True).print(JSON.from_data(value))  # a line break in a text would make it no JSON
     else:
         typer.echo(f"typedrpc: {status.value}: {message_in(value)}", err=True)
         for part in ("type", "data", "details"):

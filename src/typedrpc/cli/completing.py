@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -11,6 +12,8 @@ import typer
 from typedrpc.cli import flags
 from typedrpc.cli.connection import Connected, Settings, connected
 
+_NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9_]*)?")
+"""Nothing else reaches the shell, which may run what it completes: anybody may answer who may write replies."""
 _WAIT = 0.5
 _PATIENCE = 3.0
 
@@ -49,5 +52,5 @@ def _asked(context: typer.Context, question: Callable[[Connected], Awaitable[lis
             return await question(client)
 
     with suppress(Exception):  # a shell that completes has no place for what went wrong
-        return [name for name in asyncio.run(answer()) if name.startswith(incomplete)]
+        return [name for name in asyncio.run(answer()) if name.startswith(incomplete) and _NAME.fullmatch(name)]
     return []

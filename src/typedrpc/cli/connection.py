@@ -60,6 +60,8 @@ class Settings(BaseSettings):
         return KafkaBroker(servers, security=self._security(), client_id="typedrpc-cli", logger=None)
 
     def _security(self) -> BaseSecurity | None:
+        if not self.tls and (self.tls_ca or self.tls_cert or self.tls_key):
+            raise UsageError("files for TLS without --tls (TYPEDRPC_TLS)")
         try:
             context = ssl.create_default_context(cafile=self.tls_ca) if self.tls else None
             if context and self.tls_cert:

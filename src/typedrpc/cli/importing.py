@@ -50,11 +50,11 @@ def imported(name: str) -> ModuleType:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise UsageError(f"there is no module {error.name!r} here or on the Python path") from None
         raise _import_failed(name, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _import_failed(name, error) from error
 
 
-def _import_failed(name: str, error: Exception) -> UsageError:
+def _import_failed(name: str, error: BaseException) -> UsageError:
     """Says where in the user's own code, in one line: a traceback of the import machinery helps nobody."""
     frames = traceback.extract_tb(error.__traceback__)
     here = [f for f in frames if Path(f.filename).is_relative_to(Path.cwd()) and "site-packages" not in f.filename]
