@@ -320,3 +320,19 @@ def test_no_schema_however_odd_is_too_odd_to_compare(schemas: list[dict[str, Any
 
 def test_a_value_that_json_tells_apart_is_another_value() -> None:
     assert changes(request("Literal[1, 2]"), request("Literal[True, 2]"))
+
+
+def test_definitions_that_hold_each_other_many_times_over_are_compared_each_once() -> None:
+    def chain(last: str) -> dict[str, Any]:
+        twice = {f"A{n}": {"allOf": [{"$ref": f"#/definitions/A{n + 1}"}] * 2} for n in range(100)}
+        return {**twice, "A100": {"type": last}}
+
+    def differ(old: dict[str, Any], new: dict[str, Any]) -> bool:
+        comparison = Comparison(old, new)
+        comparison.types(
+            {"not": {"$ref": "#/definitions/A0"}}, {"not": {"$ref": "#/definitions/A0"}}, Spot("here", "request")
+        )
+        return bool(comparison.found)
+
+    assert differ(chain("string"), chain("integer"))
+    assert not differ(chain("string"), chain("string"))

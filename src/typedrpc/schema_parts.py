@@ -196,18 +196,21 @@ def constraints(schema: JsonSchema) -> JsonSchema:
 def matters(key: str, value: JsonValue, definitions: Mapping[str, JsonSchema]) -> JsonValue:
     """What a keyword says, without descriptions, and with what it refers to in its place."""
     stripped: JsonValue = essence({key: value})[key]
-    return stripped if key == "default" else _expanded(stripped, definitions, frozenset())
+    return stripped if key == "default" else _expanded(stripped, definitions, {})
 
 
-def _expanded(value: JsonValue, definitions: Mapping[str, JsonSchema], seen: frozenset[str]) -> JsonValue:
+def _expanded(value: JsonValue, definitions: Mapping[str, JsonSchema], numbers: dict[str, int]) -> JsonValue:
+    """Each definition once, and its number after that: some hold each other so often that no memory has room for it."""
     if isinstance(value, list):
-        return [_expanded(each, definitions, seen) for each in value]
+        return [_expanded(each, definitions, numbers) for each in value]
     if not isinstance(value, dict):
         return value
     name = reference(value)
-    if name and name not in seen:
-        return _expanded(essence(resolved(value, definitions)), definitions, seen | {name})
-    return {key: _expanded(each, definitions, seen) for key, each in value.items()}
+    if name and name not in numbers:
+        numbers[name] = len(numbers)
+        return _expanded(essence(resolved(value, definitions)), definitions, numbers)
+    made = {key: _expanded(each, definitions, numbers) for key, each in value.items() if key != "$ref"}
+    return {**made, "$ref": numbers[name]} if name else made
 
 
 def constraint_rule(key: str, old: JsonValue, new: JsonValue) -> str:
