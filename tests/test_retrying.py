@@ -42,9 +42,8 @@ async def test_each_attempt_goes_to_another_partition(
         ask = rpc.client(Nobody).ask.with_options(
             timeout=10, key=key, retry=Retry(attempts=3, attempt_timeout=1, backoff=0)
         )
-        await rpc.client(
-            Nobody
-        ).note()  # the first send to a topic waits for its leaders, longer than an attempt may take
+        # The first send to a topic waits for its leaders, longer than an attempt may take.
+        await rpc.client(Nobody).note()
         with pytest.raises(DeadlineExceeded):
             await ask()
         partitions: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -226,7 +227,11 @@ def test_an_address_where_nothing_is_is_one_line(run: Command) -> None:
     assert "TYPEDRPC_KAFKA" not in done.err
 
 
-async def test_an_address_that_nobody_gave_is_said_to_be_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_address_that_nobody_gave_is_said_to_be_a_default(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "aiokafka")  # which it sets for its process: the next test has its own again
+
     async def refused(_: KafkaTransport) -> None:
         raise TransportError("nothing listens there")
 

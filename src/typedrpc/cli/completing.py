@@ -20,11 +20,7 @@ _PATIENCE = 3.0
 
 def complete_service(context: typer.Context, incomplete: str) -> list[str]:
     """The services that begin so."""
-
-    async def services(client: Connected) -> list[str]:
-        return await client.services(_WAIT)
-
-    return _asked(context, services, incomplete)
+    return _asked(context, lambda client: client.services(_WAIT), incomplete)
 
 
 def complete_method(context: typer.Context, incomplete: str) -> list[str]:
