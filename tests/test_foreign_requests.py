@@ -136,11 +136,8 @@ async def test_replies_that_may_not_or_cannot_be_sent_stop_nothing(scene: Scene,
     await scene.send(asking(dialect, scene.replies, 2**31 - 1, b"far"), b"far")
     await scene.send(asking(dialect, scene.replies, 0, b"last"), b"last")
 
-    found = await scene.reply()
-    if dialect == "faststream":  # which names no partition
-        assert found.value == b"FAR"
-        found = await scene.reply()
-    assert found.value == b"LAST"
+    answered = {b"FAR", b"LAST"} if dialect == "faststream" else {b"LAST"}  # FastStream's requests name no partition
+    assert {(await scene.reply()).value for _ in answered} == answered
     assert "nameless" not in scene.seen
     assert scene.seen.count("forbidden") == 1  # the empty topic: no reply is wanted
 
