@@ -123,7 +123,7 @@ class Comparison:
         """The members that stand for each other, whether an old one has none, and whether a new one has none."""
         pairs: list[tuple[JsonSchema, JsonSchema]] = []
         gone, come = list(old), list(new)
-        for test in (_same, self._alike, self._one_way):
+        for test in (_same, self._alike, self._of_one_class, self._one_way):
             for one in list(gone):
                 other = next((each for each in come if test(one, each)), None)
                 if other is not None:
@@ -137,6 +137,10 @@ class Comparison:
     def _alike(self, old: JsonSchema, new: JsonSchema) -> bool:
         name = named(old)
         return name == named(new) if name or named(new) else kind(old) == kind(new) and not is_any(old)
+
+    def _of_one_class(self, old: JsonSchema, new: JsonSchema) -> bool:
+        one, other = reference(old), reference(new)
+        return bool(one and other) and same_class(one, self._old.get(one, {}), other, self._new.get(other, {}))
 
     def _one_way(self, old: JsonSchema, new: JsonSchema) -> bool:
         """Whether all values of one are values of the other, which have nothing inside."""

@@ -61,10 +61,12 @@ def union_of(schema: JsonSchema, definitions: Mapping[str, JsonSchema], kept: Co
     """
     around = {key: value for key, value in schema.items() if key in _AROUND}
     rest = {key: value for key, value in schema.items() if key not in _AROUND or key == "title"}
-    if {"anyOf", "oneOf"} & rest.keys():
-        around |= constraints(rest)
-        if "oneOf" in rest:
-            around["discriminator"] = object_of(rest.get("discriminator")).get("propertyName", "a function")
+    alias = reference(rest)
+    whole = definitions.get(alias, rest) if alias not in kept else rest
+    if {"anyOf", "oneOf"} & whole.keys():
+        around |= constraints(whole)
+        if "oneOf" in whole:
+            around["discriminator"] = object_of(whole.get("discriminator")).get("propertyName", "a function")
     aliases: set[str] = set()
     members = _members(rest, definitions, kept, aliases)
     return Union(members, around, frozenset(aliases))
@@ -127,11 +129,24 @@ def named(schema: JsonSchema) -> str:
 
 
 def same_class(old: str, one: JsonSchema, new: str, other: JsonSchema) -> bool:
-    """Whether two keys name one class: Pydantic writes `module__User` where there is another `User`."""
+    """Whether two keys name one class: Pydantic writes `module__User` where there is another `User`, and `typedrpc
+    generate` writes `PageUser` for `Page_User_`, and keeps its title.
+    """
+    if one.get("title", old) != other.get("title", new):
+        return False
     title = re.sub(r"\W", "_", str(one.get("title", "")))
     keys = {old, new}
-    known = all(key == title or key.endswith(f"__{title}") for key in keys)
-    return bool(title) and one.get("title") == other.get("title") and known and title in keys
+    if title in keys and all(key == title or key.endswith(f"__{title}") for key in keys):
+        return True
+    shorter, longer = sorted(map(capitalized, keys), key=len)
+    return bool(re.fullmatch(rf"{shorter}\d*", longer))
+
+
+def capitalized(name: str) -> str:
+    """The name as `typedrpc generate` writes that of a class, which may have a number after it: `page_User` is
+    `PageUser`.
+    """
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", name))
 
 
 def resolved(schema: JsonSchema, definitions: Mapping[str, JsonSchema]) -> JsonSchema:

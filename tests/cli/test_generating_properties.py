@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import keyword
 import re
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from generated_source import imported
 from typedrpc import contract_schema
 from typedrpc.cli.generate.package import sources
 from typedrpc.codec import MethodCodec
@@ -91,23 +88,6 @@ def contracts(draw: st.DrawFn) -> str:
         constants.append(f"REPLY_{name} = {value}")
         methods.append(f"    @define\n    async def {name}({', '.join(['_self', *parameters])}) -> {kind!r}: ...")
     return "\n".join([HEAD, *constants, "class Any_(Service, Protocol, service='any'):", *methods])
-
-
-def imported(files: dict[str, str], name: str) -> Any:
-    """The module or package of these files, which is gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        for file, text in files.items():
-            path = Path(folder) / file
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-        sys.path.insert(0, folder)
-        importlib.invalidate_caches()
-        try:
-            return importlib.import_module(name)
-        finally:
-            sys.path.remove(folder)
-            for each in [each for each in sys.modules if each.split(".")[0] == name]:
-                del sys.modules[each]
 
 
 def codec(contract: type[Any], method: str) -> MethodCodec:

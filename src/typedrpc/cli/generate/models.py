@@ -13,7 +13,8 @@ from datamodel_code_generator.enums import DataModelType, DefaultValueType, Targ
 from datamodel_code_generator.format import DatetimeClassType
 
 from typedrpc.cli.generate.defaults import decoded
-from typedrpc.cli.generate.schema import Models
+from typedrpc.cli.generate.schema import Mark, Models
+from typedrpc.cli.generate.unions import told_apart
 from typedrpc.errors import UsageError
 
 
@@ -30,18 +31,24 @@ class GeneratedModels:
 def generated(models: Models) -> GeneratedModels:
     """Raises UsageError where the generator cannot read the schemas."""
     module = ast.parse(_generate(json.dumps(models.schema())))
-    module = _without_root_models(module)
+    module = told_apart(_without_root_models(module, models))
     imports = [each for each in module.body if isinstance(each, ast.Import | ast.ImportFrom)]
     classes = {each.name: each for each in module.body if isinstance(each, ast.ClassDef)}
     own = [cls for name, cls in classes.items() if name not in models.parts.values()]
+    own.sort(key=_is_model)  # the generator does not see that the keys of a dict need their enum before
     for cls in own:
         _write_bytes_in_base64(cls)
         _mend_defaults(cls)
         _name_aliased_fields(cls)
         _free_members(cls)
+        if (said := models.marks.get(cls.name, Mark()).said) and _is_model(cls):
+            _configure(cls, f"json_schema_extra={said!r}")
+        if cls.name in models.titles and _is_model(cls):
+            _configure(cls, f"title={models.titles[cls.name]!r}")
+        _free_field(cls)
     return GeneratedModels(
         imports="\n".join(map(ast.unparse, imports)),
-        classes="\n\n\n".join(map(ast.unparse, own)),
+        classes="\n\n\n".join(ast.unparse(cls) + _title(cls, models.titles) for cls in own),
         class_names=[cls.name for cls in own],
         types={part: _in_plain_bytes(classes[name]) if name in classes else [] for part, name in models.parts.items()},
     )
@@ -89,7 +96,7 @@ def _annotations(cls: ast.ClassDef) -> list[ast.expr]:
     return [each.annotation for each in cls.body if isinstance(each, ast.AnnAssign)]
 
 
-def _without_root_models(module: ast.Module) -> ast.Module:
+def _without_root_models(module: ast.Module, models: Models) -> ast.Module:
     """The type itself in place of a `RootModel`, which callers would have to wrap and unwrap. It stays where it refers
     to itself, and where it holds bytes, which models write in another way.
     """
@@ -97,8 +104,8 @@ def _without_root_models(module: ast.Module) -> ast.Module:
     for each in module.body:
         if isinstance(each, ast.ClassDef) and any(ast.unparse(base).startswith("RootModel[") for base in each.bases):
             (root,) = _annotations(each)
-            if "bytes" not in _names_in(root):
-                roots[each.name] = root
+            if each.name not in models.names.values() or "bytes" not in _names_in(root):
+                roots[each.name] = _marked(root, models.marks.get(each.name))
     within = {name: _names_in(root) & roots.keys() for name, root in roots.items()}
     for _ in roots:
         within = {name: found.union(*(within[each] for each in found)) for name, found in within.items()}
@@ -112,6 +119,15 @@ def _without_root_models(module: ast.Module) -> ast.Module:
     made = inlined.visit(module)
     assert isinstance(made, ast.Module)
     return made
+
+
+def _marked(kind: ast.expr, mark: Mark | None) -> ast.expr:
+    """The type, with what is said of it beside its schema."""
+    if not mark:
+        return kind
+    given = {"discriminator": mark.discriminator, "json_schema_extra": dict(mark.said)}
+    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items() if value)
+    return ast.parse(f"Annotated[{ast.unparse(kind)}, Field({arguments})]", mode="eval").body
 
 
 _MOST_NODES = 100_000
@@ -230,8 +246,26 @@ def _configure(cls: ast.ClassDef, settings: str) -> None:
         if isinstance(each, ast.Assign) and isinstance(each.value, ast.Call):  # there is one
             each.value.keywords += config.value.keywords
             return
-    first = next(n for n, each in enumerate(cls.body) if isinstance(each, ast.AnnAssign))
-    cls.body.insert(first, config)
+    cls.body = [each for each in cls.body if not isinstance(each, ast.Pass)]
+    cls.body.insert(1 if ast.get_docstring(cls) is not None else 0, config)
+
+
+def _is_model(cls: ast.ClassDef) -> bool:
+    return not any(ast.unparse(base).endswith("Enum") for base in cls.bases)
+
+
+def _title(cls: ast.ClassDef, titles: Mapping[str, str]) -> str:
+    """What gives an enum its title, before a model has it: JSON Schema takes the name that it has for itself."""
+    return "" if _is_model(cls) or cls.name not in titles else f"\n\n{cls.name}.__name__ = {titles[cls.name]!r}"
+
+
+def _free_field(cls: ast.ClassDef) -> None:
+    """In a class that has a field `Field`, the function goes by its other name."""
+    if any(isinstance(each, ast.AnnAssign) and ast.unparse(each.target) == "Field" for each in cls.body):
+        other = _Inlined({"Field": ast.Name("_Field", ast.Load())})
+        for each in cls.body:
+            if isinstance(each, ast.AnnAssign):
+                each.annotation = other.visit(each.annotation)
 
 
 def _free_members(cls: ast.ClassDef) -> None:

@@ -10,21 +10,26 @@ import itertools
 import keyword
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from pydantic import AnyUrl, JsonValue
 
 from typedrpc.document import ContractDocument, ParameterDocument
 from typedrpc.errors import UsageError
+from typedrpc.schema_parts import capitalized
 from typedrpc.schemas import REFERENCE, JsonSchema
 
 _PART: Final = "TypedrpcPart"
 """Begins the names of classes that only hold the types of a method or an error: `TypedrpcPart0` with `p0`, `p1`, ..."""
+
+_MARK: Final = "TypedrpcMark"
+"""Begins the names of definitions that are made for a type of which something is said that the generator drops."""
 
 _KEYWORDS: Final = {
     *("type", "format", "enum", "const", "default", "description", "required", "uniqueItems", "pattern", "$ref"),
@@ -33,7 +38,8 @@ _KEYWORDS: Final = {
 }
 _LISTS: Final = {"anyOf", "oneOf", "allOf", "prefixItems"}
 _NAMED: Final = {"properties", "patternProperties"}
-_NESTED: Final = {"items", "additionalProperties", "propertyNames"}
+_NESTED: Final = {"items", "additionalProperties"}
+_SAID: Final = ("deprecated", "readOnly", "writeOnly")
 _IMPORTED: Final = {"base64url": "Base64UrlBytes", "json": "JsonValue"}
 FORMATS: Final[Mapping[str, type]] = {
     "date": date,
@@ -51,10 +57,17 @@ FORMATS: Final[Mapping[str, type]] = {
 }
 """The classes of formats; what has another one is a text, as the generator may know a class that writes it differently,
 or one that is not installed."""
+_MODULES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(_IMPORTED.values(), "pydantic"),
+    **{kind.__name__: "pydantic" if kind is AnyUrl else kind.__module__ for kind in FORMATS.values()},
+}
+"""Where types come from that a schema may refer to."""
+
 IMPORTS: Final = """
 import dataclasses
 import typing
 import typedrpc
+from typing import Annotated
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -67,25 +80,48 @@ from pydantic import Field as _Field
 """What a module may need beside the generator's own imports; ruff takes out what it does not."""
 RESERVED: Final[set[str]] = {
     *re.findall(r"\w+", IMPORTS),
-    *("Annotated", "Any", "BaseModel", "IntEnum", "Literal", "MISSING", "Optional", "RootModel", "StrEnum", "Union"),
+    *("Any", "BaseModel", "IntEnum", "Literal", "MISSING", "Optional", "RootModel", "StrEnum", "Union"),
     *("UUID1", "UUID3", "UUID4", "UUID5", *_IMPORTED.values()),
 }
 """Names that mean something else in a generated module."""
 
 
+_Place = Literal["definition", "field", "type"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What is said of a type: the field on the wire that tells a union's members apart, and annotations."""
+
+    discriminator: str = ""
+    said: Mapping[str, bool] = field(default_factory=dict[str, bool])
+
+    def __bool__(self) -> bool:
+        return bool(self.discriminator or self.said)
+
+
 class Models:
     """The schema of a document's models, and of the types of its methods and errors.
 
-    `names` has the class of each definition, `parts` the class that holds the types of each method and error, by
-    `method NAME` and `error NAME`. Raises UsageError for a document that Python cannot say.
+    `names` has the class of each definition, `titles` what the document calls a class of another name, `marks` what is
+    said of a class beside its schema, and `parts` the class that holds the types of each method and error, by `method
+    NAME` and `error NAME`. Raises UsageError for a document that Python cannot say.
     """
 
     def __init__(self, document: ContractDocument) -> None:
         self.names: dict[str, str] = _class_names(document.definitions)
-        self.parts: dict[str, str] = {}
-        self._schemas: dict[str, JsonValue] = {
-            self.names[key]: self._clean(schema, root=True) for key, schema in document.definitions.items() if schema
+        self.titles: dict[str, str] = {
+            name: title
+            for key, name in self.names.items()
+            if (title := str(document.definitions[key].get("title", key))) != name
         }
+        self.parts: dict[str, str] = {}
+        self.marks: dict[str, Mark] = {}
+        self._schemas: dict[str, JsonValue] = {}
+        for key, schema in document.definitions.items():
+            if schema:
+                self.marks[self.names[key]] = _mark(schema, "definition")
+                self._schemas[self.names[key]] = self._clean(schema, "definition")
         for method in document.methods:
             reply: list[JsonSchema] = [] if method.reply is None else [method.reply]
             self._add(f"method {method.name}", method.parameters, reply)
@@ -95,7 +131,7 @@ class Models:
     def schema(self) -> JsonSchema:
         """What the generator reads."""
         imported: dict[str, JsonValue] = {
-            name: {"x-python-import": {"module": "pydantic", "name": name}} for name in _IMPORTED.values()
+            name: {"x-python-import": {"module": module, "name": name}} for name, module in _MODULES.items()
         }
         return {"definitions": {**imported, **self._schemas}}
 
@@ -105,9 +141,12 @@ class Models:
         properties = {f"p{n}": self._clean(schema) for n, schema in enumerate(schemas)}
         self._schemas[name] = {"type": "object", "properties": properties, "required": list[JsonValue](properties)}
 
-    def _clean(self, schema: JsonValue, *, root: bool = False) -> JsonValue:
+    def _clean(self, schema: JsonValue, place: _Place = "type") -> JsonValue:
         if not isinstance(schema, dict):
             return schema
+        mark = _mark(schema, place)
+        if place != "definition" and (mark or "prefixItems" in schema):  # of tuples in a dict it would make an alias
+            return self._marked(schema, place, mark)
         if "$ref" in schema:
             schema = {**schema, "$ref": self._reference(str(schema["$ref"]))}
         if set(schema) <= {"default", "description", "title"}:
@@ -118,20 +157,43 @@ class Models:
             if key in _LISTS and isinstance(each, list):
                 made[key] = [self._clean(part) for part in each]
             elif key in _NAMED and isinstance(each, dict):
-                made[key] = {name: self._clean(part) for name, part in each.items()}
+                inner: _Place = "field" if (key, place) == ("properties", "definition") else "type"
+                made[key] = {name: self._clean(part, inner) for name, part in each.items()}
             elif key in _NESTED:
                 made[key] = self._clean(each)
-            elif key in _KEYWORDS:
+            elif key == "propertyNames":
+                made[key] = _imported(each) or self._clean(each)
+            elif key in _KEYWORDS or (key, place) == ("deprecated", "field"):
                 made[key] = each
-        if "enum" in made and not root:
+        if "enum" in made and place != "definition":
             made["x-enum-field-as-literal"] = True
         return made
+
+    def _marked(self, schema: dict[str, JsonValue], place: _Place, mark: Mark) -> JsonValue:
+        """A reference to a definition that is made for it."""
+        kept = {"default", "description", *(("deprecated",) if place == "field" else ())}
+        name = class_name(f"{_MARK}{len(self.marks)}", {*self.names.values(), *self.marks})
+        self.marks[name] = mark
+        inside = {key: value for key, value in schema.items() if key not in {*kept, *_SAID, "discriminator"}}
+        self._schemas[name] = self._clean(inside, "definition" if "prefixItems" in inside else "type")
+        return {**{key: value for key, value in schema.items() if key in kept}, "$ref": REFERENCE + name}
 
     def _reference(self, reference: str) -> str:
         name = reference.removeprefix(REFERENCE)
         if not reference.startswith(REFERENCE) or name not in self.names:
             raise UsageError(f"the contract document refers to {reference[:200]!r}, which it does not define")
         return REFERENCE + self.names[name]
+
+
+def _mark(schema: Mapping[str, JsonValue], place: _Place) -> Mark:
+    """What the generator drops: it knows that a field of a model is deprecated."""
+    union = schema.get("discriminator") if "oneOf" in schema else None
+    name = union.get("propertyName") if isinstance(union, dict) else None
+    dropped = [key for key in _SAID if (key, place) != ("deprecated", "field")]
+    return Mark(
+        discriminator=name if isinstance(name, str) else "",
+        said={key: True for key in dropped if schema.get(key) is True},
+    )
 
 
 def without_default(schema: JsonSchema) -> JsonSchema:
@@ -148,8 +210,7 @@ def python_name(name: str, what: str) -> str:
 
 def class_name(name: str, taken: Collection[str] = ()) -> str:
     """A name for a class, as Python writes them: `users.v2` is `UsersV2`."""
-    parts = [part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", name)]
-    made = "".join(parts)
+    made = capitalized(name)
     if not made.isidentifier() or keyword.iskeyword(made):
         made = f"Type{made}"
     return free_name(made, taken)
@@ -166,6 +227,12 @@ def _class_names(definitions: Mapping[str, JsonSchema]) -> dict[str, str]:
     for key, schema in definitions.items():
         names[key] = class_name(key, set(names.values())) if schema else _IMPORTED["json"]
     return names
+
+
+def _imported(keys: JsonValue) -> JsonValue:
+    """A format of a dict's keys, which the generator knows by its class only; None where there is none."""
+    kind = FORMATS.get(str(keys.get("format"))) if isinstance(keys, dict) else None
+    return None if kind is None else {"$ref": REFERENCE + kind.__name__}
 
 
 def _as_python_has_it(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
