@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 from jsonschema import Draft7Validator, ValidationError
-from pydantic import BaseModel, Field, Json, JsonValue, create_model
+from pydantic import BaseModel, Field, Json, JsonValue, PlainSerializer, create_model
 from typing_extensions import TypedDict
 
 from typedrpc import ContractDocument, RpcError, Service, Status, UsageError, contract_schema, service
@@ -349,7 +349,7 @@ class Everything(Service, Protocol, service="everything"):
         pair: Pair,
         options: Options,
         box: Box[Annotated[int, Field(ge=0, examples=[3], deprecated=True)]],
-        parsed: Json[Cat],
+        parsed: Annotated[Json[Cat], PlainSerializer(Cat.model_dump_json)],
         by_name: dict[Annotated[str, Field(pattern="^a")], Cat | Dog],
         empty: tuple[()],
         anything: JsonValue,

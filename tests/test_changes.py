@@ -213,7 +213,8 @@ RICH = [
         for kind in (
             *("int", "float", "Decimal", "str", "bytes", "bool", "None", "UUID", "datetime", "date", "timedelta"),
             *("list[int]", "set[int]", "tuple[int, ...]", "tuple[int, int]", "dict[str, int]", "dict[int, str]"),
-            *("JsonValue", "Literal[1]", "Literal[True]", "Literal['1']", "int | str", "int | None", "Json[int]"),
+            *("JsonValue", "Literal[1]", "Literal[True]", "Literal['1']", "int | str", "int | None"),
+            "Annotated[Json[int], PlainSerializer(str)]",
             *("AnyUrl", "FilePath", "IPvAnyAddress"),
             *(
                 f"Annotated[int, Field(json_schema_extra={each})]"

@@ -214,3 +214,46 @@ def test_a_secret_that_would_arrive_as_asterisks_is_refused(annotation: str, wha
 async def test_a_secret_with_a_serializer_of_its_own_is_taken(annotation: str) -> None:
     method = f"    @service.method\n    async def get(self, word: {annotation}) -> None: ..."
     run(f"{SECRETS}class Made(Service, Protocol):\n{method}", postponed=True)
+
+
+PARSED = """
+from pydantic import Json, PlainSerializer
+class Settings(BaseModel):
+    values: Json[list[int]]
+class Nested(BaseModel):
+    all: list[Settings]
+class Written(BaseModel):
+    values: Annotated[Json[int], PlainSerializer(str)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "what"),
+    [
+        ("Json", "Json"),
+        ("Json[int]", "Json"),
+        ("dict[str, Json[int] | None]", "Json"),
+        ("Annotated[Json[int], 'short']", "Json"),
+        ("Settings", "Settings.values"),
+        ("Nested", "Nested.all"),
+    ],
+)
+def test_json_that_is_read_from_a_text_and_not_written_as_one_is_refused(annotation: str, what: str) -> None:
+    for name, signature in (("'word'", f"word: {annotation}) -> None"), ("the reply", f") -> {annotation}")):
+        text = refusal(
+            f"{PARSED}class Made(Service, Protocol):\n    @service.method\n    async def get(self, {signature}: ...",
+            postponed=False,
+        )
+        assert text == (
+            f"Made.get: {name}: Pydantic reads {what} from a text and writes what was in it, which is refused where it "
+            "arrives: take the type inside, as int for Json[int], or a str"
+        )
+
+
+@pytest.mark.parametrize("annotation", ["Annotated[Json[int], PlainSerializer(str)]", "Written", "JsonValue"])
+def test_json_that_is_written_as_it_is_read_is_taken(annotation: str) -> None:
+    method = f"    @service.method\n    async def get(self, word: {annotation}) -> None: ..."
+    names = run(f"{PARSED}class Made(Service, Protocol):\n{method}", postponed=False)
+    codec = names["Made"].get.spec.codec
+    sent = codec.dump_arguments((names["Written"](values="3") if annotation == "Written" else 3,), {})
+    codec.load_arguments(sent)

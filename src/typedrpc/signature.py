@@ -8,10 +8,11 @@ from dataclasses import replace
 from types import UnionType
 from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, PlainSerializer, PydanticUserError, Secret, SecretBytes, SecretStr, WrapSerializer
+from pydantic import PydanticUserError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
 
+from typedrpc.arrival import masked, parsed
 from typedrpc.codec import MethodCodec, value_adapter
 from typedrpc.error_codec import ErrorCodec
 from typedrpc.errors import ContractError, RpcError
@@ -174,10 +175,15 @@ def _check_types(signature: inspect.Signature, cls: type[Any], where: str) -> No
             raise ContractError(f"{where}: {name}: a Call does not travel: reply with what the caller needs of it")
         if _validates_nothing(annotation):
             raise ContractError(f"{where}: {name}: Any and object validate nothing: name the type (JsonValue for JSON)")
-        if masked := _masked(annotation, set()):
+        if secret := masked(annotation):
             raise ContractError(
-                f"{where}: {name}: Pydantic writes asterisks for {masked}, which is what would arrive: take a plain "
+                f"{where}: {name}: Pydantic writes asterisks for {secret}, which is what would arrive: take a plain "
                 "type, or say that it is to travel: Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value)]"
+            )
+        if text := parsed(annotation):
+            raise ContractError(
+                f"{where}: {name}: Pydantic reads {text} from a text and writes what was in it, which is refused where "
+                "it arrives: take the type inside, as int for Json[int], or a str"
             )
         for variable in _type_variables(annotation):
             if variable not in of_class:
@@ -194,30 +200,6 @@ def _validates_nothing(annotation: Any) -> bool:
     if get_origin(annotation) in (Union, UnionType):
         return any(_validates_nothing(a) for a in get_args(annotation))
     return annotation in (Any, object)
-
-
-def _masked(annotation: Any, seen: set[Any]) -> str:
-    """The secret type, or the field of a model, that is not written as it is; "" where there is none."""
-    if get_origin(annotation) is Annotated:
-        return "" if _is_serialized(annotation.__metadata__) else _masked(annotation.__origin__, seen)
-    cls = get_origin(annotation) or annotation
-    if isinstance(cls, type) and issubclass(cls, SecretStr | SecretBytes | Secret):
-        return cls.__name__
-    if isinstance(cls, type) and issubclass(cls, BaseModel) and cls not in seen:
-        seen.add(cls)
-        own = cls.__pydantic_decorators__
-        written = {name for serializer in own.field_serializers.values() for name in serializer.info.fields}
-        if own.model_serializers or "json_encoders" in cls.model_config or "*" in written:
-            return ""
-        for name, field in cls.model_fields.items():
-            skipped = name in written or field.exclude or _is_serialized(field.metadata)
-            if not skipped and _masked(field.annotation, seen):
-                return f"{cls.__name__}.{name}"
-    return next((found for a in get_args(annotation) if (found := _masked(a, seen))), "")
-
-
-def _is_serialized(extras: Sequence[Any]) -> bool:
-    return any(isinstance(extra, PlainSerializer | WrapSerializer) for extra in extras)
 
 
 def _mentions_call(annotation: Any) -> bool:
