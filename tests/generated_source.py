@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,3 +35,15 @@ def contract_of_package(document: ContractDocument) -> Any:
     """The contract in the package that is generated of the document."""
     api = imported({f"made_api/{name}": text for name, text in sources(document).items()}, "made_api")
     return getattr(api, next(name for name in api.__all__ if f"{name}Client" in api.__all__))
+
+
+def assert_clean(package: Path) -> None:
+    """Formatters and strict checkers say nothing of it."""
+    settings = {"include": [package.name], "strict": [package.name], "pythonVersion": "3.11"}
+    (package.parent / "pyrightconfig.json").write_text(json.dumps(settings))
+    for command in (["ruff", "format", "--check", package.name], ["mypy", "--strict", package.name], ["pyright"]):
+        python = ["--pythonpath", sys.executable] if command == ["pyright"] else []
+        done = subprocess.run(
+            [sys.executable, "-m", *command, *python], cwd=package.parent, capture_output=True, text=True, timeout=110
+        )
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contract_source import changes, document, method, users
-from generated_source import contract_of_package
+from generated_source import assert_clean, contract_of_package
 from typedrpc import contract_schema
 from typedrpc.changes import contract_changes
+from typedrpc.cli.generate.package import write_package
 
 TYPES = """
 from typing_extensions import deprecated
@@ -150,6 +153,12 @@ def test_a_type_is_the_same_in_the_package(shape: str) -> None:
 
 def test_an_error_is_the_same_in_the_package() -> None:
     assert differences(users(method(decorator="raises=[_Lost]"), before=TYPES)) == []
+
+
+def test_types_of_all_these_kinds_are_clean_to_checkers(tmp_path: Path) -> None:
+    given = ", ".join(f"p{n}: {shape}" for n, shape in enumerate(SHAPES))
+    write_package(document(users(method(given, decorator="raises=[_Lost]"), before=TYPES)), tmp_path / "types_api")
+    assert_clean(tmp_path / "types_api")
 
 
 def test_two_classes_of_one_name_are_the_same_in_the_package() -> None:

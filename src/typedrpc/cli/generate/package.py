@@ -67,7 +67,8 @@ def _sources(document: ContractDocument) -> Mapping[str, str]:
     taken = set(models.class_names)
     names: dict[str, str] = {}
     for key in document.errors:
-        names[key] = free_name(python_name(key, "an error"), taken)
+        name = python_name(key, "an error")
+        names[key] = class_name(name, taken) if name.startswith("_") else free_name(name, taken)  # others import it
         taken.add(names[key])
     errors = [error_text(names[key], each, part[f"error {key}"], defaults) for key, each in document.errors.items()]
     methods = [method_text(document, each, part[f"method {each.name}"], defaults, names) for each in document.methods]
