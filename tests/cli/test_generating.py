@@ -216,11 +216,11 @@ async def test_a_generated_client_calls_the_original_server(
         (("methods", 0, "python_name"), "__init__", "a method '__init__'"),
         (("methods", 0, "raises"), ["print('run')"], "does not describe"),
         (
-            ("methods", 0, "parameters", 0, "json_schema"),
+            ("methods", 0, "parameters", 2, "json_schema"),
             {"type": "integer", "default": {}},
             "an object without a model",
         ),
-        (("methods", 0, "parameters", 0, "json_schema"), {"format": "date", "default": "x"}, "no date: 'x'"),
+        (("methods", 0, "parameters", 2, "json_schema"), {"format": "date", "default": "x"}, "no date: 'x'"),
         (("service",), '"""\nprint("run")\n"""', "a service .* which is no name for one"),
         (("errors", "Locked", "type"), "A: pass", "an error 'A: pass'"),
         (("definitions", "User"), {"$ref": "http://127.0.0.1:1/x.json"}, "does not define"),

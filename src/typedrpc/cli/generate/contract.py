@@ -66,17 +66,26 @@ def method_text(
 
 def error_text(name: str, error: ErrorDocument, types: Iterable[ast.expr], defaults: Defaults) -> ErrorText:
     """Raises UsageError as `method_text` does. A field without a known default is one that must be given."""
-    base = error.base if error.base in _BASES else "RpcError"
-    inherited = _BASES.get(base, frozenset())
-    fields = [(field, kind) for field, kind in zip(error.fields, types, strict=True) if field.name not in inherited]
+    own = own_fields(error)
+    fields = [(field, kind) for field, kind in zip(error.fields, types, strict=True) if field in own]
     return ErrorText(
         name=name,
         type=python_name(error.type, "an error"),
-        base=base,
+        base=base_of(error),
         code=error.code.value,
         doc=docstring(error.doc),
         fields=[_field(field, kind, defaults) for field, kind in fields],
     )
+
+
+def base_of(error: ErrorDocument) -> str:
+    """The built-in class that it derives from."""
+    return error.base if error.base in _BASES else "RpcError"
+
+
+def own_fields(error: ErrorDocument) -> list[ParameterDocument]:
+    """Those that its base does not bring."""
+    return [field for field in error.fields if field.name not in _BASES.get(base_of(error), frozenset())]
 
 
 def docstring(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -25,14 +25,21 @@ _KINDS: Mapping[type, set[str]] = {
 
 
 class Defaults:
-    """Writes defaults. `names` are those of the definitions in Python, `classes` those that are classes."""
+    """Writes defaults. `names` are those of the definitions in Python, `classes` those that are classes, and `takes`
+    says whether one takes a value.
+    """
 
     def __init__(
-        self, definitions: Mapping[str, JsonSchema], names: Mapping[str, str], classes: Collection[str]
+        self,
+        definitions: Mapping[str, JsonSchema],
+        names: Mapping[str, str],
+        classes: Collection[str],
+        takes: Callable[[str, JsonValue], bool],
     ) -> None:
         self._definitions = definitions
         self._names = names
         self._classes = classes
+        self._takes = takes
 
     def text(self, schema: JsonValue, value: JsonValue) -> str:
         """The expression; raises UsageError where there is none for such a value."""
@@ -56,6 +63,8 @@ class Defaults:
         if name not in self._classes:
             return self.text(schema, value)
         if "enum" not in schema:
+            if not self._takes(name, value):
+                raise UsageError(f"the contract document has a default that is no {name}")
             return f"{name}.model_validate_json({json.dumps(value)!r})"
         if not self._may_be(schema, value):
             raise UsageError(f"the contract document has a default that is no member of {name}")

@@ -14,18 +14,22 @@ from datamodel_code_generator.format import DatetimeClassType
 
 from typedrpc.cli.generate.defaults import decoded
 from typedrpc.cli.generate.schema import Mark, Models
+from typedrpc.cli.generate.soundness import Soundness
 from typedrpc.cli.generate.unions import told_apart
 from typedrpc.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedModels:
-    """Source code: the imports, the classes, and by the parts of `Models` the types of each method and error."""
+    """Source code: the imports, the classes, and by the parts of `Models` the types of each method and error. `sound`
+    knows what the classes take.
+    """
 
     imports: str
     classes: str
     class_names: Sequence[str]
     types: Mapping[str, Sequence[ast.expr]]
+    sound: Soundness
 
 
 def generated(models: Models) -> GeneratedModels:
@@ -46,11 +50,17 @@ def generated(models: Models) -> GeneratedModels:
         if cls.name in models.titles and _is_model(cls):
             _configure(cls, f"title={models.titles[cls.name]!r}")
         _free_field(cls)
+        if any(ast.unparse(each.target).startswith(_PROTECTED) for each in cls.body if isinstance(each, ast.AnnAssign)):
+            _configure(cls, "protected_namespaces=()")
+    types = {part: _plain_types(classes[name]) if name in classes else [] for part, name in models.parts.items()}
+    sound = Soundness(own)
+    sound.check(types)
     return GeneratedModels(
         imports="\n".join(map(ast.unparse, imports)),
         classes="\n\n\n".join(ast.unparse(cls) + _title(cls, models.titles) for cls in own),
         class_names=[cls.name for cls in own],
-        types={part: _in_plain_bytes(classes[name]) if name in classes else [] for part, name in models.parts.items()},
+        types=types,
+        sound=sound,
     )
 
 
@@ -131,6 +141,7 @@ def _marked(kind: ast.expr, mark: Mark | None) -> ast.expr:
 
 
 _MOST_NODES = 100_000
+_PROTECTED = ("model_dump", "model_validate")  # Pydantic warns of fields that begin so
 
 
 def _sizes(roots: Mapping[str, ast.expr]) -> Mapping[str, int]:
@@ -146,9 +157,9 @@ def _sizes(roots: Mapping[str, ast.expr]) -> Mapping[str, int]:
     return {name: size(name) for name in roots}
 
 
-def _in_plain_bytes(cls: ast.ClassDef) -> list[ast.expr]:
-    """Outside of models, typedrpc itself writes `bytes` in base64."""
-    return [_PLAIN_BYTES.visit(each) for each in _annotations(cls)]
+def _plain_types(cls: ast.ClassDef) -> list[ast.expr]:
+    """Outside of models, typedrpc itself writes `bytes` in base64, and takes no `Any`, which validates nothing."""
+    return [_PLAIN_TYPES.visit(each) for each in _annotations(cls)]
 
 
 class _Inlined(ast.NodeTransformer):
@@ -177,6 +188,7 @@ def _implied(kind: ast.expr) -> set[str | None]:
 
 _BASE64 = "Base64UrlBytes"
 _PLAIN_BYTES = _Inlined({_BASE64: ast.Name("bytes", ast.Load())})
+_PLAIN_TYPES = _Inlined({_BASE64: ast.Name("bytes", ast.Load()), "Any": ast.Name("JsonValue", ast.Load())})
 
 
 def _names_in(node: ast.AST) -> set[str]:

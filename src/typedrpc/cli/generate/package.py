@@ -19,6 +19,7 @@ from typedrpc.cli.generate.defaults import Defaults
 from typedrpc.cli.generate.models import generated
 from typedrpc.cli.generate.safety import checked
 from typedrpc.cli.generate.schema import IMPORTS, Models, class_name, free_name, python_name
+from typedrpc.cli.generate.validity import check
 from typedrpc.document import ContractDocument
 from typedrpc.errors import UsageError
 
@@ -55,14 +56,17 @@ def sources(document: ContractDocument) -> Mapping[str, str]:
         raise UsageError("the contract document is nested too deeply") from None
     except SyntaxError as error:
         raise UsageError(f"the contract document makes no Python: {error.msg}") from None
+    except ValueError as error:  # as of a number of thousands of digits
+        raise UsageError(f"the contract document has what Python cannot write: {error}") from None
 
 
 def _sources(document: ContractDocument) -> Mapping[str, str]:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", document.service):
         raise UsageError(f"the contract document has a service {document.service[:200]!r}, which is no name for one")
+    check(document)
     schema = Models(document)
     models = generated(schema)
-    defaults = Defaults(document.definitions, schema.names, models.class_names)
+    defaults = Defaults(document.definitions, schema.names, models.class_names, models.sound.takes)
     part = {name: models.types[name] for name in schema.parts}
     taken = set(models.class_names)
     names: dict[str, str] = {}

@@ -74,7 +74,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from uuid import UUID
-from pydantic import AnyUrl, ConfigDict, Field, TypeAdapter
+from pydantic import AnyUrl, ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic import Field as _Field
 """
 """What a module may need beside the generator's own imports; ruff takes out what it does not."""

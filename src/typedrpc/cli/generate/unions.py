@@ -33,22 +33,22 @@ class _Discriminated(ast.NodeTransformer):
             case _:
                 return node
 
-    def _name(self, union: ast.expr, on_wire: ast.expr) -> str:
+    def _name(self, union: ast.expr, wanted: ast.expr) -> str:
         """The field's name in Python; nothing where it does not tell the members apart."""
         found: set[str] = set()
         values: list[set[object]] = []
         for member in _members(union):
-            tags = [self._tags(each, on_wire) for each in _leaves(member)]
+            tags = [self._tags(each, wanted) for each in _leaves(member)]
             found |= {name for name, _ in tags}
             values.append({value for _, literals in tags for value in literals})
         apart = all(values) and not any(one & other for one, other in combinations(values, 2))
         return found.pop() if apart and len(found) == 1 and len(values) > 1 else ""
 
-    def _tags(self, member: ast.expr, on_wire: ast.expr) -> tuple[str, set[object]]:
+    def _tags(self, member: ast.expr, wanted: ast.expr) -> tuple[str, set[object]]:
         """Of a class, the name of the field, and its literals."""
         cls = self._classes.get(ast.unparse(member))
         for each in cls.body if cls else ():
-            if isinstance(each, ast.AnnAssign) and _on_wire(each) == ast.literal_eval(on_wire):
+            if isinstance(each, ast.AnnAssign) and on_wire(each) == ast.literal_eval(wanted):
                 return ast.unparse(each.target), self._literals(_plain(each.annotation))
         return "", set()
 
@@ -90,6 +90,7 @@ def _plain(kind: ast.expr) -> ast.expr:
             return kind
 
 
-def _on_wire(field: ast.AnnAssign) -> object:
+def on_wire(field: ast.AnnAssign) -> str:
+    """The name of a field in JSON."""
     aliases = [each.value for each in ast.walk(field) if isinstance(each, ast.keyword) and each.arg == "alias"]
-    return ast.literal_eval(aliases[0]) if aliases else ast.unparse(field.target)
+    return str(ast.literal_eval(aliases[0])) if aliases else ast.unparse(field.target)
