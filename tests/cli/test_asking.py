@@ -133,6 +133,14 @@ def test_a_service_that_nobody_serves_is_said_to_be_so(kafka: str, run: Command,
     assert f"no server at {kafka} answered for service {name!r} within 1 s" in done.err
 
 
+def test_an_error_of_a_call_that_nobody_answered_is_json_too(kafka: str, run: Command, name: str) -> None:
+    done = run("call", f"{name}/echo", "--timeout", "1", "--json")
+    assert (done.code, done.err) == (64 + 4, "")
+    told = json.loads(done.out)
+    assert told["status"] == "DEADLINE_EXCEEDED"
+    assert "no server" in told["error"]["message"]
+
+
 def test_a_misspelt_service_is_answered_with_the_one_that_was_meant(server: Path, run: Command, name: str) -> None:
     done = patiently(lambda: run("describe", f"{name}x", "--timeout", "1"), lambda done: "did you mean" in done.err)
     assert done.code == 64 + 4

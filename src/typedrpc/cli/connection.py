@@ -10,8 +10,9 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
+import typer
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import SecretStr, ValidationError
@@ -30,6 +31,21 @@ from typedrpc.transport import TransportError
 from typedrpc.transport.kafka import KafkaTransport, connection_of
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if 0.1 <= found <= 3600:
+        return found
+    raise typer.BadParameter(f"{text!r}: give seconds, from 0.1 to 3600")
+
+
+Patience = Annotated[
+    float, typer.Option(parser=_seconds, metavar="SECONDS", help="In which servers must answer; 0.1 to 3600.")
+]
 
 
 class Settings(BaseSettings):
