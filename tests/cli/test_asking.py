@@ -17,7 +17,8 @@ from typedrpc import ContractDocument
 from typedrpc.cli.completing import complete_service, complete_source
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.transport import TransportError
-from typedrpc.transport.kafka import KafkaTransport
+from typedrpc.transport.kafka import KafkaTransport, Refused
+from typedrpc.transport.kafka.refusal import Refusal
 
 pytestmark = pytest.mark.kafka
 
@@ -246,6 +247,21 @@ async def test_an_address_that_nobody_gave_is_said_to_be_a_default(
     monkeypatch.delenv("TYPEDRPC_KAFKA", raising=False)
     monkeypatch.setattr(KafkaTransport, "connect", refused)
     with pytest.raises(TransportError, match="nothing listens there; --kafka or TYPEDRPC_KAFKA says where it is"):
+        async with connected(Settings.given()):
+            pytest.fail("nobody is there")
+
+
+async def test_a_listener_that_has_tls_is_answered_with_the_flag_for_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "aiokafka")
+
+    async def refused(_: KafkaTransport) -> None:
+        refusal = Refusal("wants TLS", "it speaks TLS", "give the broker's security use_ssl=True")
+        raise Refused("no connection to kafka:9093", refusal, transient=False)
+
+    monkeypatch.setattr(KafkaTransport, "connect", refused)
+    with pytest.raises(TransportError, match="no connection to kafka:9093: it speaks TLS; connect by TLS: --tls "):
         async with connected(Settings.given()):
             pytest.fail("nobody is there")
 
