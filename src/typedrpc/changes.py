@@ -9,7 +9,7 @@ from typing import Final
 from typedrpc.change_rules import BREAKS, RULES, Break
 from typedrpc.document import ContractDocument, ErrorDocument, MethodDocument, ParameterDocument, object_schema
 from typedrpc.schema_changes import Comparison, Spot
-from typedrpc.schemas import JsonSchema, type_text
+from typedrpc.schemas import JsonSchema, default_text, type_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,8 +219,7 @@ def _words(kind: str) -> str:
 
 
 def _text(parameter: ParameterDocument) -> str:
-    default = f" = {parameter.json_schema.get('default')!r}"
-    return type_text(parameter.json_schema) + ("" if parameter.required else default)
+    return type_text(parameter.json_schema) + ("" if parameter.required else default_text(parameter.json_schema))
 
 
 def listing(changes: Sequence[Change]) -> str:

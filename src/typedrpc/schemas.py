@@ -117,11 +117,24 @@ def type_text(schema: JsonValue) -> str:
             return " | ".join(name for name in names if name != "float" or "Decimal" not in names)
     kind = found.get("type")
     if kind == "array":
-        return f"list[{type_text(found.get('items'))}]"
+        return _array_text(found)
     if kind == "object":
         values = found.get("additionalProperties")
         return str(found.get("title") or (f"dict[str, {type_text(values)}]" if isinstance(values, dict) else "dict"))
     return _FORMATS.get(str(found.get("format")), _NAMES.get(str(kind), "Any"))
+
+
+def _array_text(schema: JsonSchema) -> str:
+    """A `frozenset` is a set to JSON, and a `tuple[int, ...]` is a list."""
+    places = schema.get("prefixItems")
+    if isinstance(places, list):
+        return f"tuple[{', '.join(map(type_text, places))}]"
+    return f"{'set' if schema.get('uniqueItems') else 'list'}[{type_text(schema.get('items'))}]"
+
+
+def default_text(schema: JsonSchema) -> str:
+    """The default as Python would write it, behind ` = `; nothing where there is none."""
+    return f" = {schema['default']!r}" if "default" in schema else ""
 
 
 def _by_reference(schema: JsonSchema, definitions: dict[str, Any]) -> JsonSchema:

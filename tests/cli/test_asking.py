@@ -52,12 +52,12 @@ def test_describe_shows_methods_models_and_errors(server: Path, run: Command, na
     for text in (
         f"service {name}",
         "Says it [bold]again[/].",  # somebody's text is no markup
-        "echo(msg: Message, *, mode: Literal['plain', 'shout'] = \"plain\") -> Message",
+        "echo(msg: Message, *, mode: Literal['plain', 'shout'] = 'plain') -> Message",
         "Answer with the message.",
         "time-out 5 s; raises TooLoud",
         "log(line: str) -> None",
         "oneway",
-        "loud: bool = false",
+        "loud: bool = False",
         "TooLoud (FAILED_PRECONDITION)",
         "Not in here.",
         "decibels: int",

@@ -20,7 +20,7 @@ from typedrpc.cli.showing import signature_text
 from typedrpc.cli.terminal import say, words
 from typedrpc.document import ContractDocument, object_schema
 from typedrpc.reflection import Instance, ServedService
-from typedrpc.schemas import JsonSchema, type_text
+from typedrpc.schemas import JsonSchema, default_text, type_text
 from typedrpc.transport.kafka.groups import lags
 
 _WIDE = 10_000  # columns
@@ -153,8 +153,7 @@ def _fields(name: str, kind: str, schema: JsonSchema, console: Console) -> None:
     console.print(words(f"{name}{kind}", "bold"))
     _doc(str(schema.get("description", "")), console, "  ")
     for field, each in fields.items():
-        default = f" = {json.dumps(each['default'])}" if "default" in each else ""
-        console.print(words(f"  {field}: {type_text(each)}{default}"))
+        console.print(words(f"  {field}: {type_text(each)}{default_text(each)}"))
 
 
 def _doc(text: str, console: Console, indent: str) -> None:
