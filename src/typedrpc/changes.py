@@ -51,9 +51,17 @@ def services_changes(old: Sequence[ContractDocument], new: Sequence[ContractDocu
 
 def _as_changes(comparison: Comparison) -> list[Change]:
     return [
-        Change(rule=rule, where=where, text=text, breaks=breaks)
+        Change(rule=rule, where=where, text=_brief(text), breaks=breaks)
         for (rule, where, text), breaks in comparison.found.items()
     ]
+
+
+_LONGEST: Final = 250
+
+
+def _brief(text: str) -> str:
+    """What it is from and what it is to, each no longer than people read: the documents have all of it."""
+    return " → ".join(f"{each[: _LONGEST - 3]}..." if len(each) > _LONGEST else each for each in text.split(" → ", 1))
 
 
 class _Contracts:
