@@ -11,7 +11,7 @@ from typedrpc.changes import contract_changes
 PRELUDE = """
 import enum
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import *
 from uuid import UUID

@@ -13,7 +13,18 @@ from uuid import UUID
 
 import pytest
 from jsonschema import Draft7Validator, ValidationError
-from pydantic import BaseModel, Field, Json, JsonValue, PlainSerializer, create_model
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    Field,
+    FiniteFloat,
+    HttpUrl,
+    Json,
+    JsonValue,
+    PastDate,
+    PlainSerializer,
+    create_model,
+)
 from typing_extensions import TypedDict
 
 from typedrpc import ContractDocument, RpcError, Service, Status, UsageError, contract_schema, service
@@ -354,6 +365,12 @@ class Everything(Service, Protocol, service="everything"):
         empty: tuple[()],
         anything: JsonValue,
         cats: list[Annotated[Cat, Field(description="a cat")]],
+        at: AwareDatetime,
+        born: Annotated[PastDate, Field(ge=date(2000, 1, 1))],
+        ratio: FiniteFloat,
+        price: Annotated[Decimal, Field(max_digits=5, decimal_places=2)],
+        wave: complex,
+        page: HttpUrl,
     ) -> Box[Box[str]] | None: ...
 
 

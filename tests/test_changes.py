@@ -185,6 +185,19 @@ def test_a_place_of_a_change_is_named() -> None:
     assert changes_at(one, one.replace("id: int", "id: str")) == {"TYPE_CHANGED": "error Nobody.id"}
 
 
+def test_what_is_too_long_to_read_is_cut_on_both_sides() -> None:
+    kinds = [f"Annotated[int, Field(json_schema_extra={{'not': {{'enum': ['{n}'] * 9999}}}})]" for n in "ab"]
+    one, other = (document(users(method(f"it: {kind}"))) for kind in kinds)
+    (change,) = contract_changes(one, other)
+    old, new = change.text.split(" → ")
+    assert (len(old), len(new), old[-3:], new[-3:]) == (250, 250, "...", "...")
+    assert old.startswith("not: {'enum': ['a', 'a'")
+    assert new.startswith("{'enum': ['b', 'b'")
+    long, longer = (document(users(method(f"it: str = 'x' * {n}"))) for n in (9998, 9999))
+    assert len(contract_changes(long, longer)[0].text) < 600
+    assert contract_changes(long, long) == []
+
+
 def test_services_are_paired_by_name() -> None:
     old, new = document(users(method())), document(users(method("x: int")))
     other = old.model_copy(update={"service": "people"})

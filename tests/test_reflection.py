@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from faststream.kafka import KafkaBroker
+from pydantic import ValidationError
 
 from real_kafka import FEW
 from typedrpc import DeadlineExceeded, Rpc, Topics, contract_schema
@@ -67,6 +68,23 @@ async def test_a_server_tells_what_it_serves_and_how_much_runs_there(rpc: Rpc, w
     assert instance.services[0].topics == [name_of(work)]
     assert instance.pid == os.getpid()
     assert 0 < instance.uptime < 60
+
+
+@pytest.mark.parametrize("field", ["uptime", "pid"])
+@pytest.mark.parametrize("value", [-1, 1e300, float("nan"), 10**30])
+def test_numbers_that_no_server_has_are_refused(field: str, value: float) -> None:
+    instance: dict[str, object] = {
+        "id": "i",
+        "host": "h",
+        "pid": 1,
+        "typedrpc": "1",
+        "python": "3",
+        "uptime": 1e9,
+        "services": [],
+    }
+    Instance.model_validate(instance)
+    with pytest.raises(ValidationError):
+        Instance.model_validate({**instance, field: value})
 
 
 async def test_a_service_added_while_it_runs_is_described(rpc: Rpc, named: Callable[[], type[Work]]) -> None:

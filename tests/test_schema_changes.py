@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -65,6 +66,32 @@ ROWS: list[tuple[str, str, Said, Said]] = [  # from, to; what is said of it, and
     ("list[str]", "list[Annotated[str, Field(max_length=1)]]", TIGHTENED, LOOSENED),
     ("str | None", "Annotated[str, Field(max_length=1)] | None", TIGHTENED, LOOSENED),
     ("dict[str, int]", "dict[Annotated[str, Field(max_length=1)], int]", TIGHTENED, LOOSENED),
+    ("float", "FiniteFloat", TIGHTENED, LOOSENED),
+    ("Annotated[Decimal, Field(allow_inf_nan=True)]", "Decimal", TIGHTENED, LOOSENED),
+    ("Decimal", "Annotated[Decimal, Field(max_digits=5)]", TIGHTENED, LOOSENED),
+    ("Annotated[Decimal, Field(max_digits=5)]", "Annotated[Decimal, Field(max_digits=4)]", TIGHTENED, LOOSENED),
+    ("Decimal", "Annotated[Decimal, Field(decimal_places=2)]", TIGHTENED, LOOSENED),
+    ("date", "PastDate", TIGHTENED, LOOSENED),
+    ("date", "FutureDate", TIGHTENED, LOOSENED),
+    ("date", "Annotated[date, Field(ge=date(2024, 1, 1))]", TIGHTENED, LOOSENED),
+    ("datetime", "AwareDatetime", TIGHTENED, LOOSENED),
+    ("datetime", "NaiveDatetime", TIGHTENED, LOOSENED),
+    ("datetime", "PastDatetime", TIGHTENED, LOOSENED),
+    ("datetime", "FutureDatetime", TIGHTENED, LOOSENED),
+    ("timedelta", "Annotated[timedelta, Field(lt=timedelta(1))]", TIGHTENED, LOOSENED),
+    ("str", "complex", FORMAT, NO_FORMAT),
+    ("AnyUrl", "AnyHttpUrl", TIGHTENED, LOOSENED),
+    ("AnyHttpUrl", "Annotated[AnyUrl, UrlConstraints(allowed_schemes=['http'])]", TIGHTENED, LOOSENED),
+    ("AnyUrl", "Annotated[AnyUrl, UrlConstraints(host_required=True)]", TIGHTENED, LOOSENED),
+    ("FileUrl", "AnyHttpUrl", CONSTRAINED, CONSTRAINED),
+    ("AwareDatetime", "NaiveDatetime", CONSTRAINED, CONSTRAINED),
+    ("PastDate", "FutureDate", CONSTRAINED, CONSTRAINED),
+    (
+        "Annotated[Decimal, Field(decimal_places=1)]",
+        "Annotated[Decimal, Field(decimal_places=2)]",
+        CONSTRAINED,
+        CONSTRAINED,
+    ),
     ("Annotated[str, Field(pattern='a')]", "Annotated[str, Field(pattern='b')]", CONSTRAINED, CONSTRAINED),
     ("Annotated[int, Field(multiple_of=2)]", "Annotated[int, Field(multiple_of=3)]", CONSTRAINED, CONSTRAINED),
     ("int", "Annotated[int, Field(json_schema_extra={'contains': {'type': 'string'}})]", CONSTRAINED, CONSTRAINED),
@@ -97,6 +124,7 @@ MODELS: list[tuple[str, str, Said, Said]] = [  # the same of the model M
     ("x: int", "x: int | None", WIDENED, NARROWED),
     ("x: 'list[M]' = []", "x: 'list[M | None]' = []", WIDENED, NARROWED),
     ("x: int", "x: Annotated[int, Field(deprecated=True)]", NOTED, NOTED),
+    ("x: float", "model_config = ConfigDict(allow_inf_nan=False); x: float", TIGHTENED, LOOSENED),
 ]
 
 
@@ -160,10 +188,11 @@ def test_a_place_is_named_however_deep_it_is() -> None:
     assert changes_at(one, other) == {"TYPE_CHANGED": "users/get reply{}"}
 
 
-def test_a_model_of_another_name_breaks_source_only() -> None:
+@pytest.mark.parametrize("way", [request, reply])
+def test_a_model_of_another_name_breaks_source_only(way: Callable[[str, str], str]) -> None:
     fields = "(BaseModel):\n    x: int\n    child: '{0} | None' = None\n"
-    one, other = (users(method(f"m: list[{n}]"), before=f"class {n}{fields.format(n)}") for n in ("Old", "New"))
-    assert changes(one, other) == {("MODEL_RENAMED", "SC SS")}
+    one, other = (way(f"list[{name}]", f"class {name}{fields.format(name)}") for name in ("Old", "New"))
+    assert changes(one, other) == changes(other, one) == {("MODEL_RENAMED", "SC SS")}
     assert changes_at(one, other) == {"MODEL_RENAMED": "model Old"}
 
 
@@ -192,13 +221,14 @@ def test_an_enum_and_a_literal_of_the_same_values_are_the_same_on_the_wire() -> 
     assert changes(one, text) == {("TYPE_REPLACED", "SC SS"), ("TYPE_WIDENED", "WC SC")}
 
 
-def test_a_member_of_another_name_breaks_source_only() -> None:
+@pytest.mark.parametrize(("way", "added"), [(request, "WS SS"), (reply, "WC SC")])
+def test_a_member_of_another_name_breaks_source_only(way: Callable[[str, str], str], added: str) -> None:
     one, other, more = (
-        users(method("e: list[E]"), before=f"class E(enum.Enum):\n    {members}\n")
+        way("list[E]", f"class E(enum.Enum):\n    {members}\n")
         for members in ("A = 'a'; B = 'b'", "B = 'b'; FIRST = 'a'", "A = 'a'; B = 'b'; C = 'c'")
     )
-    assert changes(one, other) == {("ENUM_MEMBER_RENAMED", "SC SS")}
-    assert changes(one, more) == {("ENUM_VALUE_ADDED", "WS SS")}
+    assert changes(one, other) == changes(other, one) == {("ENUM_MEMBER_RENAMED", "SC SS")}
+    assert changes(one, more) == {("ENUM_VALUE_ADDED", added)}
 
 
 def test_the_name_of_a_second_model_of_one_name_renames_nothing() -> None:

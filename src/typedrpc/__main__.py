@@ -13,7 +13,9 @@ def main() -> None:
             sys.exit("the typedrpc command needs its extra: pip install 'typedrpc[cli]'")
     try:
         from typedrpc.cli import app  # needs the extra
+        from typedrpc.cli.terminal import write_any_text
 
+        write_any_text()
         app(prog_name="typedrpc")
     except KeyboardInterrupt:  # while it is loaded
         sys.exit(130)

@@ -12,7 +12,7 @@ from threading import get_ident
 from typedrpc.config import Limits, Topics
 from typedrpc.dialects.convention import Convention
 from typedrpc.dispatcher import Dispatcher, Pending
-from typedrpc.errors import DeadlineExceeded, PermissionDenied, ResourceExhausted, Unavailable
+from typedrpc.errors import DeadlineExceeded, PermissionDenied, ResourceExhausted, Unavailable, UsageError
 from typedrpc.in_flight import InFlight
 from typedrpc.options import Key, served_call
 from typedrpc.reply_inbox import ReplyInbox
@@ -334,7 +334,10 @@ def _written(future: asyncio.Future[None], error: BaseException | None) -> None:
 
 
 def _key_bytes(key: Key | None) -> bytes | None:
-    return key.encode() if isinstance(key, str) else key
+    try:
+        return key.encode() if isinstance(key, str) else key
+    except UnicodeEncodeError:
+        raise UsageError(f"key {key!r}: a lone surrogate is no text that can be sent") from None
 
 
 def _timeout_header(seconds: float) -> Header:

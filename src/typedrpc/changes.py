@@ -9,7 +9,7 @@ from typing import Final
 from typedrpc.change_rules import BREAKS, RULES, Break
 from typedrpc.document import ContractDocument, ErrorDocument, MethodDocument, ParameterDocument, object_schema
 from typedrpc.schema_changes import Comparison, Spot
-from typedrpc.schemas import JsonSchema, type_text
+from typedrpc.schemas import JsonSchema, default_text, type_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,17 @@ def services_changes(old: Sequence[ContractDocument], new: Sequence[ContractDocu
 
 def _as_changes(comparison: Comparison) -> list[Change]:
     return [
-        Change(rule=rule, where=where, text=text, breaks=breaks)
+        Change(rule=rule, where=where, text=_brief(text), breaks=breaks)
         for (rule, where, text), breaks in comparison.found.items()
     ]
+
+
+_LONGEST: Final = 250
+
+
+def _brief(text: str) -> str:
+    """What it is from and what it is to, each no longer than people read: the documents have all of it."""
+    return " → ".join(f"{each[: _LONGEST - 3]}..." if len(each) > _LONGEST else each for each in text.split(" → ", 1))
 
 
 class _Contracts:
@@ -219,8 +227,7 @@ def _words(kind: str) -> str:
 
 
 def _text(parameter: ParameterDocument) -> str:
-    default = f" = {parameter.json_schema.get('default')!r}"
-    return type_text(parameter.json_schema) + ("" if parameter.required else default)
+    return type_text(parameter.json_schema) + ("" if parameter.required else default_text(parameter.json_schema))
 
 
 def listing(changes: Sequence[Change]) -> str:

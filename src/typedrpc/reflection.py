@@ -13,9 +13,9 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from typedrpc.contract import Service, service
 from typedrpc.document import VERSION, ContractDocument
@@ -27,18 +27,22 @@ from typedrpc.wire import Address, Malformed, Request, parse_request
 _log = logging.getLogger("typedrpc")
 
 
+_CENTURIES = 1e10  # seconds; a server does not write more
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class ServedService(BaseModel, frozen=True, extra="ignore"):
     """A service that a process serves: the hash of its contract, how many handlers run in it, and what it refused."""
 
     name: str
     contract_hash: str
     topics: list[str]
-    in_flight: int
-    malformed: int = 0
-    expired: int = 0
-    repeated: int = 0
-    cancelled: int = 0
-    unsent: int = 0
+    in_flight: _Count
+    malformed: _Count = 0
+    expired: _Count = 0
+    repeated: _Count = 0
+    cancelled: _Count = 0
+    unsent: _Count = 0
 
 
 class Instance(BaseModel, frozen=True, extra="ignore"):
@@ -46,10 +50,10 @@ class Instance(BaseModel, frozen=True, extra="ignore"):
 
     id: str
     host: str
-    pid: int
+    pid: _Count
     typedrpc: str
     python: str
-    uptime: float
+    uptime: Annotated[float, Field(ge=0, le=_CENTURIES)]
     services: list[ServedService]
 
 

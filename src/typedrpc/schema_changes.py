@@ -28,7 +28,7 @@ from typedrpc.schema_parts import (
     values_of,
     without,
 )
-from typedrpc.schemas import JsonSchema, type_text
+from typedrpc.schemas import JsonSchema, default_text, type_text
 
 Definitions = Mapping[str, JsonSchema]
 
@@ -236,7 +236,7 @@ class Comparison:
         places, others = old.get("prefixItems"), new.get("prefixItems")
         if isinstance(places, list) and isinstance(others, list):
             if len(places) != len(others):
-                self.add("TYPE_CHANGED", spot, f"a tuple of {len(places)} → of {len(others)}")
+                self.add("TYPE_CHANGED", spot, f"{type_text(old)} → {type_text(new)}")
             for number, (one, other) in enumerate(zip(places, others, strict=False)):
                 self.types(schema_of(one), schema_of(other), spot.within(f"[{number}]"))
         for key, place in (("items", "[]"), ("propertyNames", " keys")):
@@ -288,5 +288,4 @@ def _need(required: bool) -> str:
 
 
 def _field_text(schema: JsonSchema, required: bool) -> str:
-    default = f" = {schema['default']!r}" if "default" in schema else ""
-    return type_text(schema) + ("" if required else default or ", which may be left out")
+    return type_text(schema) + ("" if required else default_text(schema) or ", which may be left out")

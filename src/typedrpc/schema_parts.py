@@ -35,7 +35,13 @@ _ANNOTATIONS: Final = {"deprecated", "readOnly", "writeOnly", "$comment"}
 _AROUND: Final = {"default", *_ANNOTATIONS, *_DOCS}
 """What is said of a place rather than of one type in it."""
 _LOWER: Final = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
-_UPPER: Final = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
+_UPPER: Final = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "x-max-digits"}
+_REFUSING: Final = {
+    *("multipleOf", "pattern", "discriminator", "x-ascii-only", "x-decimal-places", "x-ge", "x-gt", "x-le", "x-lt"),
+    *("x-multiple-of", "x-now-op", "x-tz-constraint", "x-microseconds-precision", "x-allowed-schemes"),
+    "x-host-required",
+}
+"""What has none of these refuses less; two that differ are not compared, but for a few."""
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
@@ -234,17 +240,28 @@ def constraint_rule(key: str, old: JsonValue, new: JsonValue) -> str:
         return "FIELD_DEFAULT_CHANGED"
     if key in _ANNOTATIONS:
         return "ANNOTATION_CHANGED"
-    if key in {*_LOWER, *_UPPER, "multipleOf", "pattern", "discriminator"}:
+    if key == "x-allow-inf-nan":  # none is `true` of a float, and `false` of a Decimal
+        return _constraint_rule(tighter=new is False or old is True, looser=True)
+    if key in _LOWER | _UPPER | _REFUSING:
         if old is None or new is None:
-            return "CONSTRAINT_TIGHTENED" if old is None else "CONSTRAINT_LOOSENED"
+            return _constraint_rule(tighter=old is None, looser=True)
         if isinstance(old, int | float) and isinstance(new, int | float):
             return _bound_rule(key, old, new)
+        if key == "x-allowed-schemes":
+            before, after = texts(old), texts(new)
+            return _constraint_rule(tighter=after <= before, looser=before <= after)
     return "CONSTRAINT_CHANGED"
 
 
 def _bound_rule(key: str, old: float, new: float) -> str:
+    if old == new:  # 1 and 1.0
+        return "ANNOTATION_CHANGED"
     if key == "multipleOf":
-        tighter, looser = bool(old) and new % old == 0, bool(new) and old % new == 0
-    else:
-        tighter, looser = ((new > old) == (key in _LOWER)), ((new < old) == (key in _LOWER))
+        return _constraint_rule(tighter=bool(old) and new % old == 0, looser=bool(new) and old % new == 0)
+    if key in _LOWER | _UPPER:
+        return _constraint_rule(tighter=(new > old) == (key in _LOWER), looser=(new < old) == (key in _LOWER))
+    return "CONSTRAINT_CHANGED"  # the more decimal places, the fewer digits may be before them
+
+
+def _constraint_rule(*, tighter: bool, looser: bool) -> str:
     return "CONSTRAINT_TIGHTENED" if tighter else "CONSTRAINT_LOOSENED" if looser else "CONSTRAINT_CHANGED"

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from enum import Flag
-from typing import Any, cast, get_origin
+from functools import partial
+from typing import Any, Final, cast, get_origin
 
 from pydantic import JsonValue, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json, to_json, to_jsonable_python
 
 from typedrpc.codec import value_adapter
 
@@ -33,7 +34,25 @@ _FORMATS = {
     "duration": "timedelta",
     "uuid": "UUID",
     "decimal": "Decimal",
+    "complex": "complex",
 }
+_BOUNDS: Final = dict.fromkeys(("ge", "gt", "le", "lt"))
+_IN_TIME: Final = {**_BOUNDS, "tz_constraint": None, "microseconds_precision": "truncate"}
+_OF_URLS: Final = {"allowed_schemes": None, "host_required": False}
+_UNSHOWN: Final[Mapping[str, Mapping[str, Any]]] = {
+    "str": {"ascii_only": False},
+    "float": {"allow_inf_nan": True},
+    "decimal": {"allow_inf_nan": False, "max_digits": None, "decimal_places": None},
+    "date": {**_BOUNDS, "now_op": None},
+    "time": _IN_TIME,
+    "datetime": {**_IN_TIME, "now_op": None},
+    "timedelta": {**_BOUNDS, "multiple_of": None, "microseconds_precision": "truncate"},
+    "url": _OF_URLS,
+    "multi-host-url": _OF_URLS,
+}
+"""By the kind of Pydantic's own schema, the constraints that JSON Schema has no keyword for, and what they are where
+nothing is refused.
+"""
 
 
 def makes_empty(factory: object) -> bool:
@@ -98,11 +117,24 @@ def type_text(schema: JsonValue) -> str:
             return " | ".join(name for name in names if name != "float" or "Decimal" not in names)
     kind = found.get("type")
     if kind == "array":
-        return f"list[{type_text(found.get('items'))}]"
+        return _array_text(found)
     if kind == "object":
         values = found.get("additionalProperties")
         return str(found.get("title") or (f"dict[str, {type_text(values)}]" if isinstance(values, dict) else "dict"))
     return _FORMATS.get(str(found.get("format")), _NAMES.get(str(kind), "Any"))
+
+
+def _array_text(schema: JsonSchema) -> str:
+    """A `frozenset` is a set to JSON, and a `tuple[int, ...]` is a list."""
+    places = schema.get("prefixItems")
+    if isinstance(places, list):
+        return f"tuple[{', '.join(map(type_text, places))}]"
+    return f"{'set' if schema.get('uniqueItems') else 'list'}[{type_text(schema.get('items'))}]"
+
+
+def default_text(schema: JsonSchema) -> str:
+    """The default as Python would write it, behind ` = `; nothing where there is none."""
+    return f" = {schema['default']!r}" if "default" in schema else ""
 
 
 def _by_reference(schema: JsonSchema, definitions: dict[str, Any]) -> JsonSchema:
@@ -186,13 +218,36 @@ class _Generator(GenerateJsonSchema):
         finally:
             self._own_configurations -= own
 
+    def build_schema_type_to_method(self) -> Any:
+        """With the constraints that JSON Schema has no keyword for."""
+        methods: dict[Any, Any] = super().build_schema_type_to_method()
+        told = {kind: partial(self._with_unshown, methods[kind]) for kind in _UNSHOWN if kind != "decimal"}
+        return {**methods, **told}
+
+    def _with_unshown(self, method: Callable[[Any], JsonSchemaValue], schema: Any) -> JsonSchemaValue:
+        return {**method(schema), **self._unshown(schema)}
+
+    def _unshown(self, schema: Any) -> JsonSchemaValue:
+        """By the names that Pydantic has for them: `x-tz-constraint`."""
+        made: JsonSchemaValue = {}
+        for key, plain in _UNSHOWN[schema["type"]].items():
+            value = schema.get(key, self._config.config_dict.get(key, plain))
+            if value != plain:
+                made[f"x-{key.replace('_', '-')}"] = to_jsonable_python(value)
+        return made
+
     def decimal_schema(self, schema: Any) -> JsonSchemaValue:
         """Told apart from `float | str`."""
         made = super().decimal_schema(schema)
         for branch in made.get("anyOf", []):
+            branch.update(self._unshown(schema))
             if branch.get("type") == "string":
                 branch["format"] = "decimal"
         return made
+
+    def complex_schema(self, schema: Any) -> JsonSchemaValue:
+        """Told apart from `str`."""
+        return {**super().complex_schema(schema), "format": "complex"}
 
     def enum_schema(self, schema: Any) -> JsonSchemaValue:
         """With the names of its members, as OpenAPI's generators read them; those of a flag may be combined."""

@@ -18,7 +18,7 @@ import os
 from typing import Literal, Protocol
 from faststream.kafka import KafkaBroker
 from pydantic import BaseModel, Field
-from typedrpc import Call, Rpc, RpcError, Service, Status, service
+from typedrpc import Call, NotFound, Rpc, RpcError, Service, Status, service
 
 class Message(BaseModel):
     """What is said."""
@@ -41,7 +41,9 @@ class Echo(Service, Protocol, service=os.environ["NAME"]):
     async def log(self, line: str) -> None: ...
 
     @service.method
-    async def who(self) -> dict[str, str]: ...
+    async def who(self) -> dict[str, str]:
+        """Names the caller.\\x1b[2J\\u202e"""
+        ...
 
     @service.method(topic=os.environ["NAME"] + "-plain", dialect="faststream")
     async def plain(self, line: str) -> str: ...
@@ -51,6 +53,8 @@ class EchoServer(Echo):
     async def echo(self, msg: Message, *, mode: Literal["plain", "shout"] = "plain") -> Message:
         if mode == "shout":
             raise TooLoud("too loud", decibels=120)
+        if "\\x1b" in msg.text:
+            raise NotFound(msg.text)
         return msg
 
     @service.method(oneway=True)

@@ -17,7 +17,8 @@ from typedrpc import ContractDocument
 from typedrpc.cli.completing import complete_service, complete_source
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.transport import TransportError
-from typedrpc.transport.kafka import KafkaTransport
+from typedrpc.transport.kafka import KafkaTransport, Refused
+from typedrpc.transport.kafka.refusal import Refusal
 
 pytestmark = pytest.mark.kafka
 
@@ -51,12 +52,12 @@ def test_describe_shows_methods_models_and_errors(server: Path, run: Command, na
     for text in (
         f"service {name}",
         "Says it [bold]again[/].",  # somebody's text is no markup
-        "echo(msg: Message, *, mode: Literal['plain', 'shout'] = \"plain\") -> Message",
+        "echo(msg: Message, *, mode: Literal['plain', 'shout'] = 'plain') -> Message",
         "Answer with the message.",
         "time-out 5 s; raises TooLoud",
         "log(line: str) -> None",
         "oneway",
-        "loud: bool = false",
+        "loud: bool = False",
         "TooLoud (FAILED_PRECONDITION)",
         "Not in here.",
         "decibels: int",
@@ -131,6 +132,14 @@ def test_a_service_that_nobody_serves_is_said_to_be_so(kafka: str, run: Command,
     done = run("call", f"{name}/echo", "--timeout", "1")
     assert done.code == 64 + 4
     assert f"no server at {kafka} answered for service {name!r} within 1 s" in done.err
+
+
+def test_an_error_of_a_call_that_nobody_answered_is_json_too(kafka: str, run: Command, name: str) -> None:
+    done = run("call", f"{name}/echo", "--timeout", "1", "--json")
+    assert (done.code, done.err) == (64 + 4, "")
+    told = json.loads(done.out)
+    assert told["status"] == "DEADLINE_EXCEEDED"
+    assert "no server" in told["error"]["message"]
 
 
 def test_a_misspelt_service_is_answered_with_the_one_that_was_meant(server: Path, run: Command, name: str) -> None:
@@ -238,6 +247,21 @@ async def test_an_address_that_nobody_gave_is_said_to_be_a_default(
     monkeypatch.delenv("TYPEDRPC_KAFKA", raising=False)
     monkeypatch.setattr(KafkaTransport, "connect", refused)
     with pytest.raises(TransportError, match="nothing listens there; --kafka or TYPEDRPC_KAFKA says where it is"):
+        async with connected(Settings.given()):
+            pytest.fail("nobody is there")
+
+
+async def test_a_listener_that_has_tls_is_answered_with_the_flag_for_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "aiokafka")
+
+    async def refused(_: KafkaTransport) -> None:
+        refusal = Refusal("wants TLS", "it speaks TLS", "give the broker's security use_ssl=True")
+        raise Refused("no connection to kafka:9093", refusal, transient=False)
+
+    monkeypatch.setattr(KafkaTransport, "connect", refused)
+    with pytest.raises(TransportError, match="no connection to kafka:9093: it speaks TLS; connect by TLS: --tls "):
         async with connected(Settings.given()):
             pytest.fail("nobody is there")
 

@@ -30,6 +30,12 @@ def folder(tmp_path: Path, run: Command) -> Path:
     return here
 
 
+def test_what_a_module_prints_is_no_part_of_the_output(folder: Path, run: Command) -> None:
+    (folder / "loud.py").write_text(f"print('loading')\n{CONTRACT}")
+    done = run("diff", "less", "loud", "--json")
+    assert (done.code, json.loads(done.out), done.err) == (0, [], "loading\n")
+
+
 def test_changes_are_listed_with_whom_they_break(folder: Path, run: Command) -> None:
     done = run("diff", "less:Users", "more:Users")
     assert (done.code, done.err) == (0, "")

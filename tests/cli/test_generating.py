@@ -56,7 +56,7 @@ SIMPLE = """
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Literal, Protocol
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, PastDate
 from typedrpc import NotFound, Retry, RpcError, Service, Status, service
 
 class Kind(Enum):
@@ -68,6 +68,9 @@ class Item(BaseModel):
     id: Annotated[int, Field(ge=0, lt=10)]
     kind: Kind = Kind.SMALL
     tags: list[str] = []
+    made: Annotated[PastDate, Field(description="in the factory")]
+    sold: list[AwareDatetime] = []
+    weight: FiniteFloat = 1.0
     parent: "Item | None" = None
 
 class NoItem(NotFound, code=Status.NOT_FOUND):
@@ -82,7 +85,7 @@ class Items(Service, Protocol, service="shop.items-v2"):
     @service.method(name="list-all", topic="other")
     async def list(self, kinds: frozenset[Kind] = frozenset({Kind.LARGE})) -> list[Item]: ...
     @service.method(oneway=True)
-    async def seen(self, item: Item) -> None: ...
+    async def seen(self, item: Item, at: AwareDatetime | None = None) -> None: ...
 """
 
 

@@ -39,7 +39,9 @@ def module(tmp_path: Path) -> str:
 
 
 @pytest.mark.kafka
-def test_apply_makes_what_plan_says_is_missing(kafka: str, run: Command, module: str, name: str) -> None:
+def test_apply_makes_what_plan_says_is_missing(
+    kafka: str, run: Command, module: str, name: str, tmp_path: Path
+) -> None:
     before = run("topics", "plan", module, NAME=name)
     assert before.code == 0, before.err
     assert before.out.splitlines() == [
@@ -52,6 +54,7 @@ def test_apply_makes_what_plan_says_is_missing(kafka: str, run: Command, module:
     ]
     assert run("topics", "plan", module, NAME=name).out == before.out  # it made nothing
     assert run("topics", "apply", module, NAME=name).out == before.out
+    (tmp_path / "elsewhere" / "planned.py").write_text(f"print('loading')\n{MODULE}")
     after = json.loads(run("topics", "plan", module, "--json", NAME=name).out)
     assert {step["sign"] for step in after} == {"="}
     assert len(after) == 5

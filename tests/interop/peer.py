@@ -208,5 +208,8 @@ async def make_topics(bootstrap: str, *names: str, partitions: int = 3) -> None:
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+        async with asyncio.timeout(30):
+            while any(p["leader"] < 0 for t in await admin.describe_topics([*names]) for p in t["partitions"]):  # noqa: ASYNC110  # only asking tells
+                await asyncio.sleep(0.02)
     finally:
         await admin.close()

@@ -35,7 +35,7 @@ def pair(request: pytest.FixtureRequest) -> Generator[tuple[Child, Child]]:
 def test_a_program_answers_with_a_sample_as_contenders_in_python_do(pair: tuple[Child, Child], work: str) -> None:
     server, client = pair
     before = server.ask("cpu", 10)
-    sample = client.ask({"work": work, "at_once": 20, "seconds": 1.0, "rate": None}, 30)
+    sample = client.ask({"work": work, "at_once": 20, "seconds": 3.0, "rate": None}, 30)
     assert sample.keys() == Sample.__annotations__.keys()
     assert (sample["errors"], sample["error"], sample["late"]) == (0, None, False)
     assert sample["calls"] > 20

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from pydantic_core import to_json
 from rich.console import Console
-from rich.json import JSON
+from rich.highlighter import JSONHighlighter
 
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.cli.outcome import exit_code, told
 from typedrpc.cli.request import Body, Key, Metadata, MethodName, Order, Timeout, decoded, message_in, prepare
-from typedrpc.errors import Status
+from typedrpc.cli.terminal import json_text, say
+from typedrpc.errors import RpcError, Status
 
 
 def call(
@@ -27,7 +28,13 @@ def call(
 ) -> None:
     """Call a method, and print its reply as JSON. The exit code tells the status: 64 and its number in gRPC."""
     with told():
-        status, reply = asyncio.run(_call(context.obj, Order.given(method, body, timeout, header, key)))
+        order = Order.given(method, body, timeout, header, key)
+        try:
+            status, reply = asyncio.run(_call(context.obj, order))
+        except RpcError as error:  # no server answered
+            if not as_json:
+                raise
+            status, reply = error.code, to_json({"message": error.message})
     _show(status, reply, as_json=as_json)
     raise typer.Exit(exit_code(status))
 
@@ -42,12 +49,13 @@ def _show(status: Status, reply: bytes, *, as_json: bool) -> None:
     """A reply goes to standard output, an error to standard error; with `--json` both to standard output."""
     value = decoded(reply)
     if as_json:
-        typer.echo(to_json({"status": status, "error" if status is not Status.OK else "reply": value}).decode())
+        typer.echo(json_text({"status": status, "error" if status is not Status.OK else "reply": value}))
     elif status is Status.OK:
         if reply:
-            Console(soft_wrap=True).print(JSON.from_data(value))  # a line break in a text would make it no JSON
+            shown = JSONHighlighter()(json_text(value, indent=2))
+            Console(soft_wrap=True).print(shown)  # a line break in a text would make it no JSON
     else:
-        typer.echo(f"typedrpc: {status.value}: {message_in(value)}", err=True)
+        say(f"typedrpc: {status.value}: {message_in(value)}", err=True)
         for part in ("type", "data", "details"):
             if isinstance(value, dict) and part in value:
-                typer.echo(f"{part}: {to_json(value[part]).decode()}", err=True)
+                say(f"{part}: {json_text(value[part])}", err=True)

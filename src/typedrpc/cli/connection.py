@@ -10,8 +10,9 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
+import typer
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import SecretStr, ValidationError
@@ -27,9 +28,36 @@ from typedrpc.errors import DeadlineExceeded, UsageError
 from typedrpc.options import CallOptions
 from typedrpc.reflection import Reflection
 from typedrpc.transport import TransportError
-from typedrpc.transport.kafka import KafkaTransport, connection_of
+from typedrpc.transport.kafka import KafkaTransport, Refused, connection_of
+from typedrpc.transport.kafka.refusal import Reason
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+
+BY_FLAGS: Final[dict[Reason, str]] = {
+    "certificate": "name the file of its authority by --tls-ca, and the broker as its certificate does",
+    "credentials": "look at --sasl-username and TYPEDRPC_SASL_PASSWORD; does Kafka have this user for this mechanism?",
+    "mechanism": "take another --sasl-mechanism",
+    "wants TLS": "connect by TLS: --tls (TYPEDRPC_TLS=1), and --tls-ca FILE for an authority of your own",
+    "has no TLS": "leave out --tls (TYPEDRPC_TLS), or take the address of the listener that has TLS",
+    "wants a user": "give --sasl-mechanism, --sasl-username and TYPEDRPC_SASL_PASSWORD",
+    "takes no user": "leave out --sasl-mechanism and --sasl-username, or take the address of the listener for users",
+}
+"""What to change on the command line where Kafka lets nobody in."""
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if 0.1 <= found <= 3600:
+        return found
+    raise typer.BadParameter(f"{text!r}: give seconds, from 0.1 to 3600")
+
+
+Patience = Annotated[
+    float, typer.Option(parser=_seconds, metavar="SECONDS", help="In which servers must answer; 0.1 to 3600.")
+]
 
 
 class Settings(BaseSettings):
@@ -137,6 +165,8 @@ async def _connect(transport: KafkaTransport, settings: Settings) -> None:
     try:
         await transport.connect()  # somebody waits for an answer, so a Kafka that is away is not waited for
     except TransportError as error:
+        if isinstance(error, Refused) and (remedy := BY_FLAGS.get(error.refusal.reason)):
+            raise TransportError(f"{error.where}: {error.refusal.text}; {remedy}") from None
         if "kafka" in settings.model_fields_set:
             raise
         raise TransportError(f"{error}; --kafka or TYPEDRPC_KAFKA says where it is, if not there") from None

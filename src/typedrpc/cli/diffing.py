@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, get_args
 
 import typer
-from pydantic_core import to_json
 
 from typedrpc.change_rules import Break
 from typedrpc.changes import Change, listing, services_changes
 from typedrpc.cli.completing import complete_source
-from typedrpc.cli.connection import Settings
+from typedrpc.cli.connection import Patience, Settings
 from typedrpc.cli.outcome import told
 from typedrpc.cli.sources import HELP, contracts
+from typedrpc.cli.terminal import json_text, visible
 
 
 class FailOn(StrEnum):
@@ -32,20 +33,24 @@ def diff(
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same.", autocompletion=complete_source)],
     fail_on: Annotated[list[FailOn], typer.Option(help="What ends with 1; may be repeated.")] = [FailOn.WIRE_CALLERS],  # noqa: B006  # typer's way
     as_json: Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a server must answer.")] = 5.0,
+    timeout: Patience = 5.0,
 ) -> None:
     """Say what changed between two contracts, and whom it breaks."""
     settings: Settings = context.obj
     with told(2):
         changes = services_changes(contracts(settings, [old], timeout), contracts(settings, [new], timeout))
-    typer.echo(_as_json(changes) if as_json else listing(changes))
+    if as_json:
+        typer.echo(_as_json(changes))
+    else:
+        shown = [replace(each, where=visible(each.where), text=visible(each.text)) for each in changes]
+        typer.echo(listing(shown))
     if any(FailOn.ANY in fail_on or each.breaks & set(fail_on) for each in changes):
         raise typer.Exit(1)
 
 
 def _as_json(changes: list[Change]) -> str:
     """`breaks` has the words of `--fail-on`."""
-    return to_json(
+    return json_text(
         [
             {
                 "rule": each.rule,
@@ -56,4 +61,4 @@ def _as_json(changes: list[Change]) -> str:
             for each in changes
         ],
         indent=2,
-    ).decode()
+    )

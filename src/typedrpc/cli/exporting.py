@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from typedrpc.asyncapi import asyncapi as document_of
 from typedrpc.asyncapi import asyncapi_html
 from typedrpc.cli.completing import complete_source
-from typedrpc.cli.connection import Settings
+from typedrpc.cli.connection import Patience, Settings
 from typedrpc.cli.outcome import told
 from typedrpc.cli.page import server_of
 from typedrpc.cli.sources import HELP, contracts, is_running
@@ -32,7 +32,7 @@ def asyncapi(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Else standard output.")] = None,
     title: Annotated[str | None, typer.Option(help="Else the names of the services.")] = None,
     api_version: Annotated[str | None, typer.Option(help="Else what the contracts hash to.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a server must answer.")] = 5.0,
+    timeout: Patience = 5.0,
 ) -> None:
     """Write an AsyncAPI 3.0 document of services."""
     settings: Settings = context.obj

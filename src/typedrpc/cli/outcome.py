@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import typer
 
+from typedrpc.cli.terminal import say
 from typedrpc.errors import RpcError, Status, UsageError
 from typedrpc.transport import TransportError
 
@@ -53,13 +54,13 @@ def told(code: int = 1) -> Generator[None]:
     try:
         yield
     except UsageError as error:
-        typer.echo(f"typedrpc: {error}", err=True)
+        say(f"typedrpc: {error}", err=True)
         raise typer.Exit(2) from None
     except TransportError as error:
-        typer.echo(f"typedrpc: {error}", err=True)
+        say(f"typedrpc: {error}", err=True)
         raise typer.Exit(code) from None
     except RpcError as error:
-        typer.echo(f"typedrpc: {error}", err=True)
+        say(f"typedrpc: {error}", err=True)
         raise typer.Exit(exit_code(error.code)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

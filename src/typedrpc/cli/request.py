@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -41,15 +41,16 @@ class Order:
     name: str
     content: JsonValue
     timeout: float | None
-    metadata: Mapping[str, str]
-    key: str | None
+    headers: tuple[Header, ...]
+    key: bytes | None
 
     @classmethod
     def given(cls, name: str, body: str, timeout: float | None, header: list[str] | None, key: str | None) -> Order:
-        """Reads standard input where `body` is `-`; raises UsageError."""
-        metadata = _metadata(header or [])
-        content = _parsed(sys.stdin.read() if body == "-" else body)
-        return cls(name=name, content=content, timeout=timeout, metadata=metadata, key=key)
+        """Reads standard input where `body` is `-`; raises UsageError, and ResourceExhausted for much metadata."""
+        headers = tuple(metadata_headers(_metadata(header or [])))
+        content = _parsed(sys.stdin.buffer.read() if body == "-" else os.fsencode(body))
+        key_bytes = None if key is None else os.fsencode(key)
+        return cls(name=name, content=content, timeout=timeout, headers=headers, key=key_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class Request:
     target: Target
     body: bytes | None
     timeout: float
-    key: str | None
+    key: bytes | None
     headers: tuple[Header, ...]
     oneway: bool
     expires: bool
@@ -97,7 +98,7 @@ async def prepare(client: Connected, order: Order) -> Request:
         body=body,
         timeout=order.timeout or method.timeout or 10.0,
         key=order.key,
-        headers=tuple(metadata_headers(order.metadata)),
+        headers=order.headers,
         oneway=method.oneway,
         expires=order.timeout is not None,
     )
@@ -125,7 +126,7 @@ def _metadata(given: list[str]) -> dict[str, str]:
     return {name: value for _, name, _, value in pairs}
 
 
-def _parsed(body: str) -> JsonValue:
+def _parsed(body: bytes) -> JsonValue:
     try:
         content: JsonValue = from_json(body)
     except ValueError as error:

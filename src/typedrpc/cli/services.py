@@ -11,16 +11,16 @@ from typing import Annotated, Any, cast
 import typer
 from rich.console import Console
 from rich.table import Column, Table
-from rich.text import Text
 
 from typedrpc.cli.completing import complete_service
-from typedrpc.cli.connection import Settings, connected
+from typedrpc.cli.connection import Patience, Settings, connected
 from typedrpc.cli.gathering import WAIT, instances
 from typedrpc.cli.outcome import told
 from typedrpc.cli.showing import signature_text
+from typedrpc.cli.terminal import say, words
 from typedrpc.document import ContractDocument, object_schema
 from typedrpc.reflection import Instance, ServedService
-from typedrpc.schemas import JsonSchema, type_text
+from typedrpc.schemas import JsonSchema, default_text, type_text
 from typedrpc.transport.kafka.groups import lags
 
 _WIDE = 10_000  # columns
@@ -31,7 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standa
 def list_services(
     context: typer.Context,
     as_json: Json = False,
-    wait: Annotated[float, typer.Option(min=0.1, help="Seconds in which servers may answer.")] = WAIT,
+    wait: Patience = WAIT,
 ) -> None:
     """List the services that run, and who serves them."""
     settings: Settings = context.obj
@@ -88,14 +88,14 @@ def _table(found: list[dict[str, Any]]) -> Table:
         hashes = sorted({instance["contract_hash"][:12] for instance in here})
         lag = "?" if each["lag"] is None else str(each["lag"])
         table.add_row(
-            Text(each["service"], "bold"),
+            words(each["service"], "bold"),
             str(len(here)),
-            Text(", ".join(sorted({instance["host"] for instance in here}))),
-            Text(", ".join(sorted({instance["typedrpc"] for instance in here}))),
+            words(", ".join(sorted({instance["host"] for instance in here}))),
+            words(", ".join(sorted({instance["typedrpc"] for instance in here}))),
             str(timedelta(seconds=int(max(instance["uptime"] for instance in here)))),
             str(each["in_flight"]),
             lag,
-            Text(", ".join(hashes), "yellow" if len(hashes) > 1 else ""),
+            words(", ".join(hashes), "yellow" if len(hashes) > 1 else ""),
         )
     return table
 
@@ -106,13 +106,13 @@ def describe(
         str, typer.Argument(metavar="SERVICE", autocompletion=complete_service, help="As `typedrpc list` names it.")
     ],
     as_json: Json = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a server must answer.")] = 5.0,
+    timeout: Patience = 5.0,
 ) -> None:
     """Show a service's methods, models and errors, as a server that runs tells them."""
     with told():
         document = asyncio.run(_contract(context.obj, service, timeout))
     if as_json:
-        typer.echo(document.model_dump_json(indent=2))
+        say(document.model_dump_json(indent=2))
     else:
         _print(document, Console(highlight=False, soft_wrap=True))
 
@@ -124,11 +124,11 @@ async def _contract(settings: Settings, service: str, seconds: float) -> Contrac
 
 def _print(document: ContractDocument, console: Console) -> None:
     """All of it is somebody's text, so none of it is taken for markup."""
-    console.print(Text(f"service {document.service}", "bold"))
+    console.print(words(f"service {document.service}", "bold"))
     _doc(document.doc, console, "  ")
     for method in document.methods:
         console.print()
-        console.print(Text(f"  {signature_text(method)}", "cyan"))
+        console.print(words(f"  {signature_text(method)}", "cyan"))
         _doc(method.doc, console, "      ")
         facts = [f"topic {method.topic}"] if method.topic != document.service else []
         facts += [f"{method.dialect} dialect"] if method.dialect != "typedrpc" else []
@@ -137,7 +137,7 @@ def _print(document: ContractDocument, console: Console) -> None:
         facts += ["at most once"] if method.delivery == "at_most_once" else []
         facts += [f"raises {', '.join(method.raises)}"] if method.raises else []
         if facts:
-            console.print(Text(f"      {'; '.join(facts)}", "dim"))
+            console.print(words(f"      {'; '.join(facts)}", "dim"))
     for name, schema in document.definitions.items():
         _fields(name, "", schema, console)
     for error in document.errors.values():
@@ -148,15 +148,15 @@ def _fields(name: str, kind: str, schema: JsonSchema, console: Console) -> None:
     console.print()
     fields = cast("dict[str, JsonSchema] | None", schema.get("properties"))
     if fields is None:
-        console.print(Text(f"{name} = {type_text(schema)}"))
+        console.print(words(f"{name} = {type_text(schema)}"))
         return
-    console.print(Text(f"{name}{kind}", "bold"))
+    console.print(words(f"{name}{kind}", "bold"))
     _doc(str(schema.get("description", "")), console, "  ")
     for field, each in fields.items():
-        default = f" = {json.dumps(each['default'])}" if "default" in each else ""
-        console.print(Text(f"  {field}: {type_text(each)}{default}"))
+        console.print(words(f"  {field}: {type_text(each)}{default_text(each)}"))
 
 
 def _doc(text: str, console: Console, indent: str) -> None:
     if text:
-        console.print(Text("\n".join(indent + line for line in text.splitlines()), "dim"))
+        for line in text.splitlines():
+            console.print(words(indent + line, "dim"))

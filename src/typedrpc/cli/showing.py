@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Sequence
 
 from typedrpc.document import MethodDocument, ParameterDocument
-from typedrpc.schemas import type_text
+from typedrpc.schemas import default_text, type_text
 
 
 def parameter_text(parameter: ParameterDocument) -> str:
     """`name: type`, with the default where it has one."""
-    default = parameter.json_schema.get("default")
     text = f"{parameter.name}: {type_text(parameter.json_schema)}"
-    return text if parameter.required else f"{text} = {json.dumps(default)}"
+    return text if parameter.required else text + default_text(parameter.json_schema)
 
 
 def signature_text(method: MethodDocument) -> str:

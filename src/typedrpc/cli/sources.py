@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,8 @@ def contracts(settings: Settings, targets: list[str], seconds: float) -> list[Co
         elif target.endswith(".json"):
             found.append(_read(target))
         else:
-            found += _imported(target)
+            with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
+                found += _imported(target)
     return found
 
 

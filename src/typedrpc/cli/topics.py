@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from typing import Annotated, Literal, NamedTuple
 
 import typer
-from pydantic_core import to_json
 
 from typedrpc.cli.importing import load
 from typedrpc.cli.outcome import told
+from typedrpc.cli.terminal import json_text
 from typedrpc.errors import UsageError
 from typedrpc.rpc import Rpc
 from typedrpc.transport import TopicSpec
@@ -57,7 +59,8 @@ def _step(needed: TopicSpec, found: TopicSpec | None) -> Step:
 def plan_topics(target: Target, as_json: Json = False) -> None:
     """Say which topics are missing or differ; makes nothing."""
     with told():
-        rpc = load(target)
+        with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
+            rpc = load(target)
         _show(plan(rpc.required_topics, asyncio.run(_found(rpc))), as_json=as_json)
 
 
@@ -65,7 +68,8 @@ def plan_topics(target: Target, as_json: Json = False) -> None:
 def apply_topics(target: Target, as_json: Json = False) -> None:
     """Make the topics that are missing; what is there is not changed."""
     with told():
-        rpc = load(target)
+        with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
+            rpc = load(target)
         steps = plan(rpc.required_topics, asyncio.run(_found(rpc)))
         missing = {step.topic for step in steps if step.sign == "+"}
         asyncio.run(_make(rpc, [topic for topic in rpc.required_topics if topic.name in missing]))
@@ -74,7 +78,7 @@ def apply_topics(target: Target, as_json: Json = False) -> None:
 
 def _show(steps: Sequence[Step], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(to_json([step._asdict() for step in steps], indent=2).decode())
+        typer.echo(json_text([step._asdict() for step in steps], indent=2))
         return
     for step in steps:
         typer.echo(f"{step.sign} {step.topic}" + (f": {step.text}" if step.text else ""))

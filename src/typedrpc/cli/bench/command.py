@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated
 
 import typer
-from pydantic_core import to_json
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -19,6 +19,7 @@ from typedrpc.cli.connection import Settings, connected
 from typedrpc.cli.event_loop import collect_less, run_loop
 from typedrpc.cli.outcome import told
 from typedrpc.cli.request import Body, Key, Metadata, MethodName, Order, Timeout, prepare
+from typedrpc.cli.terminal import json_text
 from typedrpc.config import Limits
 from typedrpc.errors import UsageError
 
@@ -51,7 +52,7 @@ def bench(
         load = _load(concurrency, calls, duration, rate)
         report = run_loop(_bench(context.obj, Order.given(method, body, timeout, header, key), load))
     if as_json:
-        typer.echo(to_json(report, indent=2).decode())
+        typer.echo(json_text(report, indent=2))
     else:
         show(report)
     raise typer.Exit(report.code)
@@ -61,8 +62,8 @@ def _load(concurrency: int | None, calls: int | None, duration: float | None, ra
     if calls is not None and duration is not None:
         raise UsageError("--calls and --duration: give one of them")
     for option, value in (("--calls", calls), ("--duration", duration), ("--rate", rate)):
-        if value is not None and not value > 0:
-            raise UsageError(f"{option} {value:g}: give more than 0")
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"{option} {value:g}: give more than 0, and an end")
     if concurrency is not None and not 1 <= concurrency <= _MOST:
         raise UsageError(f"--concurrency {concurrency}: give 1 to {_MOST}, the most that a client has under way")
     seconds = (duration or 10.0) if calls is None else None

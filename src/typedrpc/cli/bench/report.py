@@ -12,6 +12,7 @@ from rich.text import Text
 from typedrpc.cli.bench.latencies import Bar, histogram, summary
 from typedrpc.cli.bench.load import Load, Tally
 from typedrpc.cli.outcome import exit_code
+from typedrpc.cli.terminal import words
 from typedrpc.errors import Status
 
 _BUSY = 0.9  # of a core
@@ -104,7 +105,7 @@ def _statuses(statuses: dict[Status, Ended]) -> Table:
     table.columns[1].justify = "right"
     for status, ended in statuses.items():
         colour = "green" if status is Status.OK else "red"
-        table.add_row(Text(status.value, colour), f"{ended.calls:,}", Text(ended.example or ""))
+        table.add_row(Text(status.value, colour), f"{ended.calls:,}", words(ended.example or ""))
     return table
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
-from pydantic_core import to_json
 from rich.console import Console
 from rich.text import Text
 
@@ -27,10 +28,11 @@ from typedrpc.cli.check.findings import (
     skipped,
 )
 from typedrpc.cli.check.topic_findings import acl_findings, call_findings, topic_findings, unasked, untimed
-from typedrpc.cli.connection import Settings
+from typedrpc.cli.connection import Patience, Settings
 from typedrpc.cli.gathering import WAIT, instances
 from typedrpc.cli.importing import load
 from typedrpc.cli.outcome import told
+from typedrpc.cli.terminal import json_text, words
 from typedrpc.config import Topics
 from typedrpc.errors import UsageError
 from typedrpc.rpc import Rpc
@@ -51,7 +53,7 @@ def check(
         typer.Argument(metavar="MODULE:RPC", help="An Rpc, with its own connection; else this command, as a client."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that each step may take.")] = 5.0,
+    timeout: Patience = 5.0,
 ) -> None:
     """Find out why calls do not work. Makes no topics and calls no service; exits with 1 where something failed."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what goes wrong is a finding
@@ -68,7 +70,8 @@ def check(
     with told():
         if target:
             flags.refuse(context)
-        rpc = load(target) if target else None
+        with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
+            rpc = load(target) if target else None
         try:
             subject = _client(context.obj) if rpc is None else _subject(rpc, target or "")
             addresses(subject.connection.shared)
@@ -79,16 +82,16 @@ def check(
         else:
             asyncio.run(_check(subject, timeout, tell))
     if as_json:
-        typer.echo(to_json([finding._asdict() for finding in findings], indent=2).decode())
+        typer.echo(json_text([finding._asdict() for finding in findings], indent=2))
     if any(finding.sign == "failed" for finding in findings):
         raise typer.Exit(1)
 
 
 def _print(finding: Finding, console: Console) -> None:
     sign = (f"{finding.sign:8}", _COLOURS[finding.sign])
-    console.print(Text.assemble(sign, f" {finding.check}: {finding.title}"))
+    console.print(Text.assemble(sign, words(f" {finding.check}: {finding.title}")))
     if finding.remedy:
-        console.print(Text(f"         → {finding.remedy}"))
+        console.print(words(f"         → {finding.remedy}"))
 
 
 def _client(settings: Settings) -> Subject:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
+from typedrpc.cli.connection import BY_FLAGS
 from typedrpc.config import Topics
 from typedrpc.document import VERSION
 from typedrpc.reflection import Instance, ServedService
@@ -70,16 +71,7 @@ def skipped(after: Check, why: str) -> Iterator[Finding]:
         yield Finding(check, "skipped", why)
 
 
-# How to say it to the command line itself; for an Rpc's broker object it is said in Python
-_FLAGS: dict[Reason, str] = {
-    "certificate": "name the file of its authority by --tls-ca, and the broker as its certificate does",
-    "credentials": "look at --sasl-username and TYPEDRPC_SASL_PASSWORD; does Kafka have this user for this mechanism?",
-    "mechanism": "take another --sasl-mechanism",
-    "wants TLS": "connect by TLS: --tls (TYPEDRPC_TLS=1), and --tls-ca FILE for an authority of your own",
-    "has no TLS": "leave out --tls (TYPEDRPC_TLS), or take the address of the listener that has TLS",
-    "wants a user": "give --sasl-mechanism, --sasl-username and TYPEDRPC_SASL_PASSWORD",
-    "takes no user": "leave out --sasl-mechanism and --sasl-username, or take the address of the listener for users",
-}
+# How to say it of an Rpc's broker object; to the command line itself it is said by its flags
 _PYTHON: dict[Reason, str] = {
     "certificate": "give the ssl_context its authority (cafile=), and name the broker as its certificate does",
     "credentials": "look at the user and password of the broker's security; does Kafka have them for this mechanism?",
@@ -134,7 +126,7 @@ def bootstrap_findings(subject: Subject, reached: Mapping[Address, Refusal | Non
 def _remedy(subject: Subject, refusal: Refusal) -> str:
     if refusal.reason in _ANY:
         return _ANY[refusal.reason]
-    own = _PYTHON if subject.target else _FLAGS
+    own = _PYTHON if subject.target else BY_FLAGS
     return own.get(refusal.reason) or refusal.remedy or "the broker's log says more"
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from typedrpc.cli.completing import complete_source
+from typedrpc.cli.connection import Patience
 from typedrpc.cli.outcome import told
 from typedrpc.cli.sources import HELP, contracts
 from typedrpc.errors import UsageError
@@ -18,7 +19,7 @@ def generate(
     context: typer.Context,
     source: Annotated[str, typer.Option("--from", metavar="SOURCE", help=HELP, autocompletion=complete_source)],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PACKAGE", help="The folder of the package.")],
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a server must answer.")] = 5.0,
+    timeout: Patience = 5.0,
 ) -> None:
     """Write a package with the models, errors, contract and client of a service."""
     with told():

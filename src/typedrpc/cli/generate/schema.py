@@ -40,7 +40,17 @@ _LISTS: Final = {"anyOf", "oneOf", "allOf", "prefixItems"}
 _NAMED: Final = {"properties", "patternProperties"}
 _NESTED: Final = {"items", "additionalProperties"}
 _SAID: Final = ("deprecated", "readOnly", "writeOnly")
-_IMPORTED: Final = {"base64url": "Base64UrlBytes", "json": "JsonValue"}
+_CONSTRAINED: Final[Mapping[str, JsonSchema]] = {
+    "AwareDatetime": {"type": "string", "format": "date-time", "x-tz-constraint": "aware"},
+    "NaiveDatetime": {"type": "string", "format": "date-time", "x-tz-constraint": "naive"},
+    "PastDatetime": {"type": "string", "format": "date-time", "x-now-op": "past"},
+    "FutureDatetime": {"type": "string", "format": "date-time", "x-now-op": "future"},
+    "PastDate": {"type": "string", "format": "date", "x-now-op": "past"},
+    "FutureDate": {"type": "string", "format": "date", "x-now-op": "future"},
+    "FiniteFloat": {"type": "number", "x-allow-inf-nan": False},
+}
+"""Pydantic's names for types with a constraint that the generator does not know."""
+_IMPORTED: Final = {"base64url": "Base64UrlBytes", "json": "JsonValue", **{name: name for name in _CONSTRAINED}}
 FORMATS: Final[Mapping[str, type]] = {
     "date": date,
     "date-time": datetime,
@@ -232,14 +242,20 @@ def _class_names(definitions: Mapping[str, JsonSchema]) -> dict[str, str]:
 def _imported(keys: JsonValue) -> JsonValue:
     """A format of a dict's keys, which the generator knows by its class only; None where there is none."""
     kind = FORMATS.get(str(keys.get("format"))) if isinstance(keys, dict) else None
-    return None if kind is None else {"$ref": REFERENCE + kind.__name__}
+    names = [name for name, constrained in _CONSTRAINED.items() if keys == constrained]
+    names += [kind.__name__] if kind else []
+    return {"$ref": REFERENCE + names[0]} if names else None
 
 
 def _as_python_has_it(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """The schema in words that the generator has a Python type for."""
+    rest = {key: value for key, value in schema.items() if key in ("default", "description")}
+    type_alone = {key: value for key, value in schema.items() if key not in rest}
+    names = [name for name, constrained in _CONSTRAINED.items() if type_alone == constrained]
     if schema.get("format") == "base64url":
-        rest = {key: value for key, value in schema.items() if key in ("default", "description")}
-        return {**rest, "$ref": REFERENCE + _IMPORTED["base64url"]}
+        names = [_IMPORTED["base64url"]]
+    if names:
+        return {**rest, "$ref": REFERENCE + names[0]}
     schema = _known_format(schema)
     branches = schema.get("anyOf")
     if isinstance(branches, list) and _is_decimal(branches):

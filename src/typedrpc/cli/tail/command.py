@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from pydantic_core import to_json
 from rich.console import Console
 from rich.text import Text
 
@@ -17,6 +16,7 @@ from typedrpc.cli.completing import complete_service
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.cli.outcome import told
 from typedrpc.cli.tail.conversation import Answered, Asked, Conversation
+from typedrpc.cli.terminal import json_text, visible
 from typedrpc.errors import Status, UsageError
 from typedrpc.transport import TopicPartition, TopicSpec, Transport
 
@@ -36,7 +36,7 @@ def tail(
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Only calls that end with an error.")] = False,
     metadata: Annotated[bool, typer.Option("--metadata", help="Metadata too, which may hold secrets.")] = False,
-    count: Annotated[int | None, typer.Option("--count", "-n", help="End after so many calls.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="End after so many calls.")] = None,
     replies: Annotated[str, typer.Option(help="The topic of replies.")] = "rpc.replies",
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False,
 ) -> None:
@@ -45,7 +45,7 @@ def tail(
         method = method if "/" in method or method == "*" else f"*/{method}"
         wanted = _statuses(status or [], errors=errors)
         console = Console(highlight=False, soft_wrap=True)
-        asyncio.run(_tail(context.obj, topic, replies, method, wanted, count, _Printer(console, metadata, as_json)))
+        asyncio.run(_tail(context.obj, topic, replies, method, wanted, count, Printer(console, metadata, as_json)))
 
 
 def _statuses(given: list[str], *, errors: bool) -> frozenset[Status]:
@@ -56,7 +56,7 @@ def _statuses(given: list[str], *, errors: bool) -> frozenset[Status]:
     return named or (frozenset(Status) - {Status.OK} if errors else frozenset())
 
 
-class _Printer:
+class Printer:
     """Writes a line for a request, and one for its reply."""
 
     def __init__(self, console: Console, metadata: bool, as_json: bool) -> None:
@@ -65,23 +65,27 @@ class _Printer:
         self._as_json = as_json
 
     def asked(self, each: Asked) -> None:
+        """The line of a request."""
         if self._as_json:
             self._line({"kind": "request", **self._common(each), "metadata": each.metadata, "body": each.body})
             return
-        text = Text.assemble((_clock(each.time), "dim"), (" → ", "cyan"), (each.method or "no request", "bold"))
-        text.append(f" {each.correlation_id[-12:]} ", "dim")
-        text.append(each.problem or _brief(each.body), "red" if each.problem else "")
+        text = Text.assemble(
+            (_clock(each.time), "dim"), (" → ", "cyan"), (visible(each.method) or "no request", "bold")
+        )
+        text.append(f" {visible(each.correlation_id[-12:])} ", "dim")
+        text.append(visible(each.problem) or _brief(each.body), "red" if each.problem else "")
         self._write(text, each.metadata)
 
     def answered(self, each: Answered) -> None:
+        """The line of a reply."""
         if self._as_json:
             more = {"status": each.status, "ms": each.time - each.request.time}
             common = {**self._common(each.request), "time": each.time}
             self._line({"kind": "reply", **common, **more, "metadata": each.metadata, "body": each.body})
             return
         colour = "green" if each.status is Status.OK else "red"
-        text = Text.assemble((_clock(each.time), "dim"), (" ← ", colour), (each.request.method, "bold"))
-        text.append(f" {each.request.correlation_id[-12:]} ", "dim")
+        text = Text.assemble((_clock(each.time), "dim"), (" ← ", colour), (visible(each.request.method), "bold"))
+        text.append(f" {visible(each.request.correlation_id[-12:])} ", "dim")
         text.append(f"{each.status.value} ", colour)
         text.append(f"{each.time - each.request.time} ms ", "dim")
         text.append(_brief(each.body))
@@ -94,11 +98,11 @@ class _Printer:
     def _line(self, content: dict[str, Any]) -> None:
         if not self._metadata:
             content.pop("metadata")
-        typer.echo(to_json(content).decode())
+        typer.echo(json_text(content))
 
     def _write(self, text: Text, metadata: dict[str, str]) -> None:
         if self._metadata and metadata:
-            text.append(f" {metadata}", "dim")
+            text.append(f" {visible(str(metadata))}", "dim")
         self._console.print(text)
 
 
@@ -109,7 +113,7 @@ async def _tail(
     method: str,
     wanted: frozenset[Status],
     count: int | None,
-    printer: _Printer,
+    printer: Printer,
 ) -> None:
     async with connected(settings) as client:
         async for each in _read(client.transport, topic, replies):
@@ -160,9 +164,12 @@ async def _read(transport: Transport, topic: str, replies: str) -> AsyncGenerato
 
 
 def _clock(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    except (ValueError, OverflowError, OSError):  # a producer may write any number
+        return f"{milliseconds} ms"
 
 
 def _brief(body: Any) -> str:
-    text = to_json(body).decode()
+    text = json_text(body)
     return text if len(text) <= 400 else f"{text[:400]}... ({len(text)} characters)"
