@@ -8,13 +8,14 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import pytest
 
 from cli_runs import Command, patiently
 from typedrpc import ContractDocument
-from typedrpc.cli.completing import complete_service, complete_source
+from typedrpc.cli.completing import complete_method, complete_service, complete_source
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.transport import TransportError
 from typedrpc.transport.kafka import KafkaTransport, Refused
@@ -146,7 +147,7 @@ def test_a_misspelt_service_is_answered_with_the_one_that_was_meant(server: Path
     done = patiently(lambda: run("describe", f"{name}x", "--timeout", "1"), lambda done: "did you mean" in done.err)
     assert done.code == 64 + 4
     assert f"did you mean {name!r}?" in done.err
-    for no_name in (f"{name}/echo", f"{name}@running"):
+    for no_name in (f"{name}/echo", f"{name}@running", "x" * 201):
         done = run("describe", no_name)
         assert (done.code, done.err.count("\n")) == (2, 1)
         assert "is no name of a service" in done.err
@@ -289,6 +290,10 @@ def test_no_name_that_means_something_to_a_shell_is_completed(monkeypatch: pytes
             async def services(self, _: float) -> list[str]:
                 return ["users", "users;touch x", "users$(x)", "users`x`", "users x", "users\n", "users\\$x"]
 
+            async def contract(self, service: str, _: float) -> Any:
+                names = ("get-all", "get.one", "get$(x)", "get/x", "get x", "")
+                return SimpleNamespace(service=service, methods=[SimpleNamespace(name=name) for name in names])
+
         yield Answers()
 
     class Context:
@@ -301,3 +306,4 @@ def test_no_name_that_means_something_to_a_shell_is_completed(monkeypatch: pytes
     context: Any = Context()
     assert complete_service(context, "us") == ["users"]
     assert complete_source(context, "us") == ["users@running"]
+    assert complete_method(context, "users/g") == ["users/get-all", "users/get.one"]

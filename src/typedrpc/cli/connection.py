@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from typedrpc.cli.gathering import WAIT, instances
 from typedrpc.client import make_client
 from typedrpc.codec import summary
 from typedrpc.config import Limits, Topics
+from typedrpc.contract import is_name
 from typedrpc.document import ContractDocument
 from typedrpc.errors import DeadlineExceeded, UsageError
 from typedrpc.options import CallOptions
@@ -119,7 +119,7 @@ class Connected:
         """The service's document, from a server that runs; raises DeadlineExceeded with what to look at, and UsageError
         for what is no name of a service.
         """
-        if not re.fullmatch(r"[A-Za-z0-9._-]+", service):
+        if not is_name(service):
             raise UsageError(f"{service!r} is no name of a service: write it as `typedrpc list` does")
         reflection = make_client(Reflection, lambda: self.calls, CallOptions(timeout=seconds))
         try:
