@@ -228,6 +228,13 @@ def test_commands_that_connect_as_an_rpc_does_refuse_flags(run: Command, words: 
     assert "--kafka, --tls: the connection is that of the Rpc" in done.err
 
 
+@pytest.mark.parametrize("words", [["run", "mine:rpc"], ["topics", "plan", "mine:rpc"], ["check", "mine:rpc"]])
+def test_commands_that_connect_as_an_rpc_does_read_no_variables(run: Command, words: list[str]) -> None:
+    done = run(*words, TYPEDRPC_TLS="perhaps", TYPEDRPC_SASL_MECHANISM="GUESS")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "there is no module 'mine'" in done.err
+
+
 def test_an_address_where_nothing_is_is_one_line(run: Command) -> None:
     began = time.monotonic()
     done = run("list", "--kafka", "127.0.0.1:1")

@@ -9,7 +9,7 @@ from contextlib import suppress
 import typer
 
 from typedrpc.cli import flags
-from typedrpc.cli.connection import Connected, Settings, connected
+from typedrpc.cli.connection import Connected, connected
 from typedrpc.contract import is_name
 
 _WAIT = 0.5
@@ -42,7 +42,7 @@ def complete_source(context: typer.Context, incomplete: str) -> list[str]:
 
 def _asked(context: typer.Context, question: Callable[[Connected], Awaitable[list[str]]], incomplete: str) -> list[str]:
     async def answer() -> list[str]:
-        async with asyncio.timeout(_PATIENCE), connected(Settings.given(**flags.given(context))) as client:
+        async with asyncio.timeout(_PATIENCE), connected(flags.settings(context)) as client:
             return await question(client)
 
     with suppress(Exception):  # a shell that completes has no place for what went wrong
