@@ -281,6 +281,12 @@ async def test_a_listener_that_has_tls_is_answered_with_the_flag_for_it(
         ({"TYPEDRPC_SASL_USERNAME": "alice"}, "--sasl-mechanism"),
         ({"TYPEDRPC_SASL_MECHANISM": "PLAIN"}, "TYPEDRPC_SASL_PASSWORD"),
         ({"TYPEDRPC_TLS_CA": "/not/there"}, "without --tls"),
+        (
+            {"TYPEDRPC_KAFKA": "localhost:abc"},
+            "TYPEDRPC_KAFKA): ['localhost:abc']: write each bootstrap server as HOST:PORT",
+        ),
+        ({"TYPEDRPC_KAFKA": "localhost:9092,localhost:0"}, "as HOST:PORT"),
+        ({"TYPEDRPC_KAFKA": ""}, "TYPEDRPC_KAFKA"),
         ({"TYPEDRPC_TLS": "1", "TYPEDRPC_TLS_CA": "/not/there"}, "TYPEDRPC_TLS_CA"),
     ],
 )
@@ -288,6 +294,25 @@ def test_settings_that_do_not_fit_are_one_line(run: Command, variables: dict[str
     done = run("list", **variables)
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert says in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "address"),
+    [
+        (["list"], "localhost:abc"),
+        (["list"], "localhost:99999"),
+        (["list"], ":9092"),
+        (["list"], ""),
+        (["call", "users/get"], "localhost:abc"),
+        (["tail", "users"], "localhost:abc"),
+        (["diff", "users@running", "x.json"], "localhost:abc"),
+    ],
+)
+def test_what_is_no_address_is_wrong_usage(run: Command, words: list[str], address: str) -> None:
+    done = run(*words, "--kafka", address)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "--kafka" in done.err
+    assert "as HOST:PORT" in done.err
 
 
 def test_no_name_that_means_something_to_a_shell_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from typedrpc.options import CallOptions
 from typedrpc.reflection import Reflection
 from typedrpc.transport import TransportError
 from typedrpc.transport.kafka import KafkaTransport, Refused, connection_of
-from typedrpc.transport.kafka.refusal import Reason
+from typedrpc.transport.kafka.refusal import Reason, addresses
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
@@ -83,8 +83,14 @@ class Settings(BaseSettings):
             raise UsageError(f"the connection's settings (flags, or TYPEDRPC_...): {summary(error)}") from None
 
     def broker(self) -> KafkaBroker:
-        """Not connected. Raises UsageError for settings that do not fit each other, and files that cannot be read."""
+        """Not connected. Raises UsageError for what is no address, settings that do not fit each other, and files that
+        cannot be read.
+        """
         servers = self.kafka.split(",")
+        try:
+            addresses({"bootstrap_servers": servers})
+        except UsageError as error:
+            raise UsageError(f"--kafka (TYPEDRPC_KAFKA): {error}") from None
         return KafkaBroker(servers, security=self._security(), client_id="typedrpc-cli", logger=None)
 
     def _security(self) -> BaseSecurity | None:
