@@ -12,11 +12,11 @@ def main() -> None:
         if importlib.util.find_spec(needed) is None:
             sys.exit("the typedrpc command needs its extra: pip install 'typedrpc[cli]'")
     try:
-        from typedrpc.cli import app  # needs the extra
-        from typedrpc.cli.terminal import write_any_text
+        from typedrpc.cli import app, bash, terminal  # needs the extra
 
-        write_any_text()
-        app(prog_name="typedrpc")
+        terminal.write_any_text()
+        with bash.whole_words():
+            app(prog_name="typedrpc")
     except KeyboardInterrupt:  # while it is loaded
         sys.exit(130)
 

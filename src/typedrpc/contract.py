@@ -283,15 +283,20 @@ _TOPIC = re.compile(r"(?!__)(?!\.\.?$)[A-Za-z0-9._-]{1,249}")  # Kafka's rule: o
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
+def is_name(text: str) -> bool:
+    """Whether a service, or a method on the wire, may have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _check_names(cls: type[Any], spec: ServiceSpec) -> None:
-    if not _NAME.fullmatch(spec.name):
+    if not is_name(spec.name):
         raise ContractError(f"{cls.__qualname__}: service={spec.name!r}: up to 200 letters, digits, '.', '_' and '-'")
     if spec.topic is not None and not _TOPIC.fullmatch(spec.topic):
         raise ContractError(f"{cls.__qualname__}: topic={spec.topic!r}: Kafka allows no such topic name here")
     _check_words(cls.__qualname__, spec.dialect, spec.delivery)
     for python_name, method in spec.methods.items():
         where = f"{cls.__qualname__}.{python_name}"
-        if not _NAME.fullmatch(method.name):
+        if not is_name(method.name):
             raise ContractError(f"{where}: name={method.name!r}: up to 200 letters, digits, '.', '_' and '-'")
         if not _TOPIC.fullmatch(spec.topic_of(method)):
             raise ContractError(f"{where}: topic={spec.topic_of(method)!r}: Kafka allows no such topic name here")

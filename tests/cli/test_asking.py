@@ -8,13 +8,14 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import pytest
 
 from cli_runs import Command, patiently
 from typedrpc import ContractDocument
-from typedrpc.cli.completing import complete_service, complete_source
+from typedrpc.cli.completing import complete_method, complete_service, complete_source
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.transport import TransportError
 from typedrpc.transport.kafka import KafkaTransport, Refused
@@ -146,7 +147,7 @@ def test_a_misspelt_service_is_answered_with_the_one_that_was_meant(server: Path
     done = patiently(lambda: run("describe", f"{name}x", "--timeout", "1"), lambda done: "did you mean" in done.err)
     assert done.code == 64 + 4
     assert f"did you mean {name!r}?" in done.err
-    for no_name in (f"{name}/echo", f"{name}@running"):
+    for no_name in (f"{name}/echo", f"{name}@running", "x" * 201):
         done = run("describe", no_name)
         assert (done.code, done.err.count("\n")) == (2, 1)
         assert "is no name of a service" in done.err
@@ -227,6 +228,13 @@ def test_commands_that_connect_as_an_rpc_does_refuse_flags(run: Command, words: 
     assert "--kafka, --tls: the connection is that of the Rpc" in done.err
 
 
+@pytest.mark.parametrize("words", [["run", "mine:rpc"], ["topics", "plan", "mine:rpc"], ["check", "mine:rpc"]])
+def test_commands_that_connect_as_an_rpc_does_read_no_variables(run: Command, words: list[str]) -> None:
+    done = run(*words, TYPEDRPC_TLS="perhaps", TYPEDRPC_SASL_MECHANISM="GUESS")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "there is no module 'mine'" in done.err
+
+
 def test_an_address_where_nothing_is_is_one_line(run: Command) -> None:
     began = time.monotonic()
     done = run("list", "--kafka", "127.0.0.1:1")
@@ -273,6 +281,12 @@ async def test_a_listener_that_has_tls_is_answered_with_the_flag_for_it(
         ({"TYPEDRPC_SASL_USERNAME": "alice"}, "--sasl-mechanism"),
         ({"TYPEDRPC_SASL_MECHANISM": "PLAIN"}, "TYPEDRPC_SASL_PASSWORD"),
         ({"TYPEDRPC_TLS_CA": "/not/there"}, "without --tls"),
+        (
+            {"TYPEDRPC_KAFKA": "localhost:abc"},
+            "TYPEDRPC_KAFKA): ['localhost:abc']: write each bootstrap server as HOST:PORT",
+        ),
+        ({"TYPEDRPC_KAFKA": "localhost:9092,localhost:0"}, "as HOST:PORT"),
+        ({"TYPEDRPC_KAFKA": ""}, "TYPEDRPC_KAFKA"),
         ({"TYPEDRPC_TLS": "1", "TYPEDRPC_TLS_CA": "/not/there"}, "TYPEDRPC_TLS_CA"),
     ],
 )
@@ -282,12 +296,35 @@ def test_settings_that_do_not_fit_are_one_line(run: Command, variables: dict[str
     assert says in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "address"),
+    [
+        (["list"], "localhost:abc"),
+        (["list"], "localhost:99999"),
+        (["list"], ":9092"),
+        (["list"], ""),
+        (["call", "users/get"], "localhost:abc"),
+        (["tail", "users"], "localhost:abc"),
+        (["diff", "users@running", "x.json"], "localhost:abc"),
+    ],
+)
+def test_what_is_no_address_is_wrong_usage(run: Command, words: list[str], address: str) -> None:
+    done = run(*words, "--kafka", address)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "--kafka" in done.err
+    assert "as HOST:PORT" in done.err
+
+
 def test_no_name_that_means_something_to_a_shell_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     @asynccontextmanager
     async def answering(_: Settings) -> AsyncGenerator[Any]:
         class Answers:
             async def services(self, _: float) -> list[str]:
                 return ["users", "users;touch x", "users$(x)", "users`x`", "users x", "users\n", "users\\$x"]
+
+            async def contract(self, service: str, _: float) -> Any:
+                names = ("get-all", "get.one", "get$(x)", "get/x", "get x", "")
+                return SimpleNamespace(service=service, methods=[SimpleNamespace(name=name) for name in names])
 
         yield Answers()
 
@@ -301,3 +338,4 @@ def test_no_name_that_means_something_to_a_shell_is_completed(monkeypatch: pytes
     context: Any = Context()
     assert complete_service(context, "us") == ["users"]
     assert complete_source(context, "us") == ["users@running"]
+    assert complete_method(context, "users/g") == ["users/get-all", "users/get.one"]

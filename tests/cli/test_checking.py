@@ -265,7 +265,7 @@ def test_settings_that_do_not_fit_fail_the_first_check(run: Command) -> None:
     assert [each.sign for each in rest] == ["skipped"] * 5
     for address in ("nowhere:port", "nowhere:99999", ""):
         title = found(run("--kafka", address, "check", "--json"))[0].title
-        assert title == f"{[address]!r}: write each bootstrap server as HOST:PORT"
+        assert title == f"--kafka (TYPEDRPC_KAFKA): {[address]!r}: write each bootstrap server as HOST:PORT"
 
 
 def test_several_addresses_in_one_text_are_told(run: Command, module: str) -> None:

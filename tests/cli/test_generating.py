@@ -225,6 +225,7 @@ async def test_a_generated_client_calls_the_original_server(
         ),
         (("methods", 0, "parameters", 2, "json_schema"), {"format": "date", "default": "x"}, "no date: 'x'"),
         (("service",), '"""\nprint("run")\n"""', "a service .* which is no name for one"),
+        (("service",), "x" * 201, "a service .* which is no name for one"),  # as where it would be defined
         (("errors", "Locked", "type"), "A: pass", "an error 'A: pass'"),
         (("definitions", "User"), {"$ref": "http://127.0.0.1:1/x.json"}, "does not define"),
         (("definitions", "User", "properties", "name"), {"$ref": "#/definitions/Nope"}, "does not define"),

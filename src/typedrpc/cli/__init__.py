@@ -15,11 +15,8 @@ from typedrpc.cli.bench.command import bench
 from typedrpc.cli.check.command import check
 from typedrpc.cli.connection import Settings
 from typedrpc.cli.generate.command import generate
-from typedrpc.cli.outcome import told
 from typedrpc.cli.tail.command import tail
 from typedrpc.document import VERSION
-
-_OWN_CONNECTION = {"run", "topics"}
 
 
 class _Commands(TyperGroup):
@@ -67,7 +64,6 @@ def _flag(*names: str, help: str) -> Any:
 
 @app.callback()
 def root(
-    context: typer.Context,
     kafka: Annotated[str | None, _flag(help="Bootstrap servers: TYPEDRPC_KAFKA, else localhost:9092.")] = None,
     tls: Annotated[bool | None, _flag("--tls/--no-tls", help="Encrypt: TYPEDRPC_TLS.")] = None,
     tls_ca: Annotated[str | None, _flag(help="File of authorities to trust: TYPEDRPC_TLS_CA.")] = None,
@@ -81,8 +77,4 @@ def root(
     ] = None,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which this is.")] = False,
 ) -> None:
-    """Typed RPC over Kafka."""
-    with told():
-        if context.invoked_subcommand in _OWN_CONNECTION:
-            flags.refuse(context)
-        context.obj = Settings.given(**flags.given(context))
+    """Typed RPC over Kafka."""  # the commands take the flags of the connection, by `flags`

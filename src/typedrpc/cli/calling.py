@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
 
+from typedrpc.cli import flags
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.cli.outcome import exit_code, told
 from typedrpc.cli.request import Body, Key, Metadata, MethodName, Order, Timeout, decoded, message_in, prepare
@@ -30,7 +31,7 @@ def call(
     with told():
         order = Order.given(method, body, timeout, header, key)
         try:
-            status, reply = asyncio.run(_call(context.obj, order))
+            status, reply = asyncio.run(_call(flags.settings(context), order))
         except RpcError as error:  # no server answered
             if not as_json:
                 raise

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import typer
 
 from typedrpc.cli import flags
-from typedrpc.cli.connection import Connected, Settings, connected
+from typedrpc.cli.connection import Connected, connected
+from typedrpc.contract import is_name
 
-_NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9_]*)?")
-"""Nothing else reaches the shell, which may run what it completes: anybody may answer who may write replies."""
 _WAIT = 0.5
 _PATIENCE = 3.0
 
@@ -44,9 +42,16 @@ def complete_source(context: typer.Context, incomplete: str) -> list[str]:
 
 def _asked(context: typer.Context, question: Callable[[Connected], Awaitable[list[str]]], incomplete: str) -> list[str]:
     async def answer() -> list[str]:
-        async with asyncio.timeout(_PATIENCE), connected(Settings.given(**flags.given(context))) as client:
+        async with asyncio.timeout(_PATIENCE), connected(flags.settings(context)) as client:
             return await question(client)
 
     with suppress(Exception):  # a shell that completes has no place for what went wrong
-        return [name for name in asyncio.run(answer()) if name.startswith(incomplete) and _NAME.fullmatch(name)]
+        return [name for name in asyncio.run(answer()) if name.startswith(incomplete) and _is_plain(name)]
     return []
+
+
+def _is_plain(name: str) -> bool:
+    """A service, `service/` or `service/method`: nothing else reaches the shell, which may run what it completes, and
+    anybody may answer who may write replies.
+    """
+    return all(is_name(part) for part in name.removesuffix("/").split("/", 1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -23,13 +22,14 @@ from typedrpc.cli.gathering import WAIT, instances
 from typedrpc.client import make_client
 from typedrpc.codec import summary
 from typedrpc.config import Limits, Topics
+from typedrpc.contract import is_name
 from typedrpc.document import ContractDocument
 from typedrpc.errors import DeadlineExceeded, UsageError
 from typedrpc.options import CallOptions
 from typedrpc.reflection import Reflection
 from typedrpc.transport import TransportError
 from typedrpc.transport.kafka import KafkaTransport, Refused, connection_of
-from typedrpc.transport.kafka.refusal import Reason
+from typedrpc.transport.kafka.refusal import Reason, addresses
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
@@ -83,8 +83,14 @@ class Settings(BaseSettings):
             raise UsageError(f"the connection's settings (flags, or TYPEDRPC_...): {summary(error)}") from None
 
     def broker(self) -> KafkaBroker:
-        """Not connected. Raises UsageError for settings that do not fit each other, and files that cannot be read."""
+        """Not connected. Raises UsageError for what is no address, settings that do not fit each other, and files that
+        cannot be read.
+        """
         servers = self.kafka.split(",")
+        try:
+            addresses({"bootstrap_servers": servers})
+        except UsageError as error:
+            raise UsageError(f"--kafka (TYPEDRPC_KAFKA): {error}") from None
         return KafkaBroker(servers, security=self._security(), client_id="typedrpc-cli", logger=None)
 
     def _security(self) -> BaseSecurity | None:
@@ -119,7 +125,7 @@ class Connected:
         """The service's document, from a server that runs; raises DeadlineExceeded with what to look at, and UsageError
         for what is no name of a service.
         """
-        if not re.fullmatch(r"[A-Za-z0-9._-]+", service):
+        if not is_name(service):
             raise UsageError(f"{service!r} is no name of a service: write it as `typedrpc list` does")
         reflection = make_client(Reflection, lambda: self.calls, CallOptions(timeout=seconds))
         try:

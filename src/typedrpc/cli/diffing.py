@@ -10,8 +10,9 @@ import typer
 
 from typedrpc.change_rules import Break
 from typedrpc.changes import Change, listing, services_changes
+from typedrpc.cli import flags
 from typedrpc.cli.completing import complete_source
-from typedrpc.cli.connection import Patience, Settings
+from typedrpc.cli.connection import Patience
 from typedrpc.cli.outcome import told
 from typedrpc.cli.sources import HELP, contracts
 from typedrpc.cli.terminal import json_text, visible
@@ -36,8 +37,8 @@ def diff(
     timeout: Patience = 5.0,
 ) -> None:
     """Say what changed between two contracts, and whom it breaks."""
-    settings: Settings = context.obj
     with told(2):
+        settings = flags.settings(context)
         changes = services_changes(contracts(settings, [old], timeout), contracts(settings, [new], timeout))
     if as_json:
         typer.echo(_as_json(changes))

@@ -13,8 +13,9 @@ from pydantic import JsonValue
 
 from typedrpc.asyncapi import asyncapi as document_of
 from typedrpc.asyncapi import asyncapi_html
+from typedrpc.cli import flags
 from typedrpc.cli.completing import complete_source
-from typedrpc.cli.connection import Patience, Settings
+from typedrpc.cli.connection import Patience
 from typedrpc.cli.outcome import told
 from typedrpc.cli.page import server_of
 from typedrpc.cli.sources import HELP, contracts, is_running
@@ -35,8 +36,8 @@ def asyncapi(
     timeout: Patience = 5.0,
 ) -> None:
     """Write an AsyncAPI 3.0 document of services."""
-    settings: Settings = context.obj
     with told():
+        settings = flags.settings(context)
         documents = contracts(settings, targets, timeout)
         made = document_of(
             documents,

@@ -38,6 +38,11 @@ def given(context: typer.Context) -> dict[str, Any]:
     return {name: params[name] for name in Settings.model_fields if params.get(name) is not None}
 
 
+def settings(context: typer.Context) -> Settings:
+    """The connection, by the flags and the environment; raises UsageError."""
+    return Settings.given(**given(context))
+
+
 def refuse(context: typer.Context) -> None:
     """Raises UsageError for flags, where the module's own broker says where Kafka is."""
     names = [f"--{name.replace('_', '-')}" for name in given(context)]

@@ -9,12 +9,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import typer
+
+from typedrpc.cli import flags
 from typedrpc.errors import UsageError
 from typedrpc.rpc import Rpc
 
 
-def load(target: str) -> Rpc:
-    """The Rpc that `module:attribute` names; raises UsageError that says what is not there."""
+def load(context: typer.Context, target: str) -> Rpc:
+    """The Rpc that `module:attribute` names, which knows where Kafka is; raises UsageError that says what is not there,
+    and for flags of the connection.
+    """
+    flags.refuse(context)
     module, found = named(target)
     if isinstance(found, Rpc):
         return found

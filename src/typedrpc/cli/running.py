@@ -18,12 +18,13 @@ _log = logging.getLogger("typedrpc")
 
 
 def run(
+    context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="MODULE:RPC", help="Where the Rpc is, as in `server:rpc`.")],
 ) -> None:
     """Serve an Rpc until SIGTERM or Ctrl-C; a second one does not wait for running handlers."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with told():
-        run_loop(serve(load(target)))
+        run_loop(serve(load(context, target)))
 
 
 async def serve(rpc: Rpc) -> None:

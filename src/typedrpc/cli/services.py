@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from typedrpc.cli import flags
 from typedrpc.cli.completing import complete_service
 from typedrpc.cli.connection import Patience, Settings, connected
 from typedrpc.cli.gathering import WAIT, instances
@@ -34,8 +35,8 @@ def list_services(
     wait: Patience = WAIT,
 ) -> None:
     """List the services that run, and who serves them."""
-    settings: Settings = context.obj
     with told():
+        settings = flags.settings(context)
         found = asyncio.run(_gather(settings, wait))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
@@ -110,7 +111,7 @@ def describe(
 ) -> None:
     """Show a service's methods, models and errors, as a server that runs tells them."""
     with told():
-        document = asyncio.run(_contract(context.obj, service, timeout))
+        document = asyncio.run(_contract(flags.settings(context), service, timeout))
     if as_json:
         say(document.model_dump_json(indent=2))
     else:

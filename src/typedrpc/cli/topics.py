@@ -56,20 +56,20 @@ def _step(needed: TopicSpec, found: TopicSpec | None) -> Step:
 
 
 @app.command("plan")
-def plan_topics(target: Target, as_json: Json = False) -> None:
+def plan_topics(context: typer.Context, target: Target, as_json: Json = False) -> None:
     """Say which topics are missing or differ; makes nothing."""
     with told():
         with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
-            rpc = load(target)
+            rpc = load(context, target)
         _show(plan(rpc.required_topics, asyncio.run(_found(rpc))), as_json=as_json)
 
 
 @app.command("apply")
-def apply_topics(target: Target, as_json: Json = False) -> None:
+def apply_topics(context: typer.Context, target: Target, as_json: Json = False) -> None:
     """Make the topics that are missing; what is there is not changed."""
     with told():
         with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
-            rpc = load(target)
+            rpc = load(context, target)
         steps = plan(rpc.required_topics, asyncio.run(_found(rpc)))
         missing = {step.topic for step in steps if step.sign == "+"}
         asyncio.run(_make(rpc, [topic for topic in rpc.required_topics if topic.name in missing]))

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from typedrpc.cli import flags
 from typedrpc.cli.bench.load import Load, Tally, measure
 from typedrpc.cli.bench.report import Report, report_of, show
 from typedrpc.cli.connection import Settings, connected
@@ -50,7 +51,7 @@ def bench(
     """
     with told():
         load = _load(concurrency, calls, duration, rate)
-        report = run_loop(_bench(context.obj, Order.given(method, body, timeout, header, key), load))
+        report = run_loop(_bench(flags.settings(context), Order.given(method, body, timeout, header, key), load))
     if as_json:
         typer.echo(json_text(report, indent=2))
     else:

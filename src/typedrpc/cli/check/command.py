@@ -68,12 +68,10 @@ def check(
                 _print(finding, console)
 
     with told():
-        if target:
-            flags.refuse(context)
         with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
-            rpc = load(target) if target else None
+            rpc = load(context, target) if target else None
         try:
-            subject = _client(context.obj) if rpc is None else _subject(rpc, target or "")
+            subject = _client(flags.settings(context)) if rpc is None else _subject(rpc, target or "")
             addresses(subject.connection.shared)
         except UsageError as error:
             remedy = f"change it where {target} is made" if target else "see `typedrpc --help` for the settings"

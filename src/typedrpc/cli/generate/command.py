@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from typedrpc.cli import flags
 from typedrpc.cli.completing import complete_source
 from typedrpc.cli.connection import Patience
 from typedrpc.cli.outcome import told
@@ -28,7 +29,7 @@ def generate(
                 raise UsageError("`typedrpc generate` needs its extra: pip install 'typedrpc[generate]'")
         from typedrpc.cli.generate.package import write_package  # needs the extra
 
-        documents = contracts(context.obj, [source], timeout)
+        documents = contracts(flags.settings(context), [source], timeout)
         if len(documents) != 1:
             names = ", ".join(document.service for document in documents)
             raise UsageError(f"{source!r} has several services, {names}: name one contract, as MODULE:NAME")

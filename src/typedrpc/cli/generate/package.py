@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from typedrpc.cli.generate.models import generated
 from typedrpc.cli.generate.safety import checked
 from typedrpc.cli.generate.schema import IMPORTS, Models, class_name, free_name, python_name
 from typedrpc.cli.generate.validity import check
+from typedrpc.contract import is_name
 from typedrpc.document import ContractDocument
 from typedrpc.errors import UsageError
 
@@ -61,7 +61,7 @@ def sources(document: ContractDocument) -> Mapping[str, str]:
 
 
 def _sources(document: ContractDocument) -> Mapping[str, str]:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", document.service):
+    if not is_name(document.service):
         raise UsageError(f"the contract document has a service {document.service[:200]!r}, which is no name for one")
     check(document)
     schema = Models(document)

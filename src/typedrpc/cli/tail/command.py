@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from typedrpc.cli import flags
 from typedrpc.cli.completing import complete_service
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.cli.outcome import told
@@ -45,7 +46,8 @@ def tail(
         method = method if "/" in method or method == "*" else f"*/{method}"
         wanted = _statuses(status or [], errors=errors)
         console = Console(highlight=False, soft_wrap=True)
-        asyncio.run(_tail(context.obj, topic, replies, method, wanted, count, Printer(console, metadata, as_json)))
+        printer = Printer(console, metadata, as_json)
+        asyncio.run(_tail(flags.settings(context), topic, replies, method, wanted, count, printer))
 
 
 def _statuses(given: list[str], *, errors: bool) -> frozenset[Status]:
