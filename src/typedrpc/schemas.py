@@ -236,6 +236,11 @@ class _Generator(GenerateJsonSchema):
                 made[f"x-{key.replace('_', '-')}"] = to_jsonable_python(value)
         return made
 
+    def float_schema(self, schema: Any) -> JsonSchemaValue:
+        """A bound of 0.0 is one of 0."""
+        made = super().float_schema(schema)
+        return {key: int(each) if isinstance(each, float) and each.is_integer() else each for key, each in made.items()}
+
     def decimal_schema(self, schema: Any) -> JsonSchemaValue:
         """Told apart from `float | str`."""
         made = super().decimal_schema(schema)

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from contract_source import changes, document, method, users
 from generated_source import assert_clean, contract_of_package
 from typedrpc import contract_schema
 from typedrpc.changes import contract_changes
-from typedrpc.cli.generate.package import write_package
+from typedrpc.cli.generate.package import sources, write_package
+from typedrpc.errors import UsageError
 
 TYPES = """
 from typing_extensions import deprecated
@@ -102,6 +104,17 @@ class Keys(BaseModel):
     d: dict[date, dict[UUID, int]] | None = None
     e: dict[date, int] = {date(2020, 1, 1): 1}
 
+class Bounded(BaseModel):
+    money: Annotated[Decimal, Field(max_digits=10, decimal_places=2, ge=0)] = Decimal(1)
+    odds: Annotated[float, Field(ge=0, lt=1.5, allow_inf_nan=False)] | None = None
+    since: Annotated[date, Field(ge=date(2020, 1, 1), description="since when")] = date(2021, 1, 1)
+    until: Annotated[datetime, Field(lt=datetime(2030, 1, 1, tzinfo=timezone.utc))] | None = None
+    at: Annotated[AwareDatetime, Field(gt=datetime(2020, 1, 1, tzinfo=timezone(timedelta(hours=2))))]
+    opens: Annotated[time, Field(ge=time(8, 30))]
+    every: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=2, microseconds=5))]
+    site: HttpUrl = HttpUrl("https://example.com/")
+    sites: dict[str, AnyHttpUrl | None]
+
 class _Lost(RpcError, code=Status.NOT_FOUND):
     pet: Pet
     pages: list[Page[Pet]]
@@ -136,6 +149,8 @@ SHAPES = [
     ),
     *("lower", "My_Mixed", "titled", "point", "either", "tree", "empty", "lower | titled | None"),
     *("dict[str, tuple[Pet, int]]", "dict[UUID, list[tuple[bytes, str] | None]]"),
+    *("Bounded", "HttpUrl", "list[WebsocketUrl] | None", "FtpUrl | FileUrl", "FiniteFloat", "dict[AwareDatetime, str]"),
+    *("Annotated[Decimal, Field(max_digits=4)] | None", "list[Annotated[date, Field(le=date(2020, 1, 1))]]"),
     *("Marked", "Old", SAID, f"list[{SAID}]", f"{SAID} | None"),
 ]
 
@@ -165,6 +180,36 @@ def test_two_classes_of_one_name_are_the_same_in_the_package() -> None:
     before = "def made():\n    class Twin(BaseModel):\n        a: {}\n    return Twin\nOne = made()\n"
     source = users(method("one: One, other: Other"), before=before.format("int") + OTHER)
     assert differences(source) == []
+
+
+def test_a_default_of_a_constrained_type_is_the_same_in_the_package(tmp_path: Path) -> None:
+    given = """
+        site: HttpUrl = HttpUrl("https://example.com/"),
+        since: Annotated[date, Field(ge=date(2020, 1, 1))] = date(2021, 1, 1),
+        odds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5,
+        money: Annotated[Decimal, Field(max_digits=4)] | None = Decimal("1.5"),
+    """
+    source = users(method(given))
+    assert differences(source) == []
+    write_package(document(source), tmp_path / "bounded_api")
+    assert_clean(tmp_path / "bounded_api")
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"type": "string", "format": "date", "x-ge": "soon"}, "x-ge: 'soon', which is no bound of its type"),
+        ({"type": "string", "x-ge": "2020-01-01"}, "x-ge"),
+        ({"type": "number", "x-max-digits": "4"}, "x-max-digits"),
+        ({"type": "string", "format": "date", "x-lt": ["2020-01-01"]}, "x-lt"),
+    ],
+)
+def test_a_bound_that_is_none_of_its_type_is_refused(schema: dict[str, JsonValue], says: str) -> None:
+    made = document(users(method("one: int")))
+    made.methods[0].parameters[0].json_schema.clear()
+    made.methods[0].parameters[0].json_schema.update(schema)
+    with pytest.raises(UsageError, match=says):
+        sources(made)
 
 
 def test_a_named_union_is_told_apart_by_the_same_field_in_the_package() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from typedrpc.cli.generate.schema import FORMATS
+from typedrpc.cli.generate.formats import class_of
 from typedrpc.errors import UsageError
 from typedrpc.schemas import REFERENCE, JsonSchema
 
@@ -95,7 +95,7 @@ class Defaults:
             return True
         if "type" in schema and str(schema["type"]) not in _KINDS[type(value)]:
             return False
-        if isinstance(value, str) and (kind := FORMATS.get(str(schema.get("format")))):
+        if isinstance(value, str) and (kind := class_of(schema)):
             return _is_one(kind, value)
         fields = schema.get("properties")
         if isinstance(value, dict) and isinstance(fields, dict):
@@ -112,7 +112,7 @@ def _text(schema: dict[str, JsonValue], value: str) -> str:
         return _NO_NUMBERS[value]
     if schema.get("format") == "base64url":
         return repr(decoded(value))
-    kind = FORMATS.get(str(schema.get("format")))
+    kind = class_of(schema)
     if kind is None:
         return repr(value)
     if not _is_one(kind, value):

@@ -136,7 +136,8 @@ def _marked(kind: ast.expr, mark: Mark | None) -> ast.expr:
     if not mark:
         return kind
     given = {"discriminator": mark.discriminator, "json_schema_extra": dict(mark.said)}
-    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items() if value)
+    written = {**{name: repr(value) for name, value in given.items() if value}, **mark.constraints}
+    arguments = ", ".join(f"{name}={value}" for name, value in written.items())
     return ast.parse(f"Annotated[{ast.unparse(kind)}, Field({arguments})]", mode="eval").body
 
 

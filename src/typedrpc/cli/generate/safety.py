@@ -22,7 +22,7 @@ _OF_MODULES: Final = {
     *("Protocol", "Retry", "RpcError", "Service", "Status", "client", "field", "service"),
     *(cls.__name__ for cls in RpcError.__subclasses__()),
 }
-_CALLED: Final = {"Retry", "client", "field", "method", "model_validate_json", "validate_python"}
+_CALLED: Final = {"Retry", "client", "field", "fromisoformat", "method", "model_validate_json", "validate_python"}
 _NODES: Final = (
     *(ast.Module, ast.Import, ast.ImportFrom, ast.alias, ast.ClassDef, ast.AsyncFunctionDef, ast.arguments, ast.arg),
     *(ast.Assign, ast.AnnAssign, ast.Expr, ast.Pass, ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Call),

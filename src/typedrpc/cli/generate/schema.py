@@ -11,15 +11,11 @@ import keyword
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from pathlib import Path
 from typing import Final, Literal
-from uuid import UUID
 
-from pydantic import AnyUrl, JsonValue
+from pydantic import JsonValue
 
+from typedrpc.cli.generate.formats import FORMATS, MODULES, PYDANTIC, constraints, named_type, unconstrained
 from typedrpc.document import ContractDocument, ParameterDocument
 from typedrpc.errors import UsageError
 from typedrpc.schema_parts import capitalized
@@ -40,39 +36,6 @@ _LISTS: Final = {"anyOf", "oneOf", "allOf", "prefixItems"}
 _NAMED: Final = {"properties", "patternProperties"}
 _NESTED: Final = {"items", "additionalProperties"}
 _SAID: Final = ("deprecated", "readOnly", "writeOnly")
-_CONSTRAINED: Final[Mapping[str, JsonSchema]] = {
-    "AwareDatetime": {"type": "string", "format": "date-time", "x-tz-constraint": "aware"},
-    "NaiveDatetime": {"type": "string", "format": "date-time", "x-tz-constraint": "naive"},
-    "PastDatetime": {"type": "string", "format": "date-time", "x-now-op": "past"},
-    "FutureDatetime": {"type": "string", "format": "date-time", "x-now-op": "future"},
-    "PastDate": {"type": "string", "format": "date", "x-now-op": "past"},
-    "FutureDate": {"type": "string", "format": "date", "x-now-op": "future"},
-    "FiniteFloat": {"type": "number", "x-allow-inf-nan": False},
-}
-"""Pydantic's names for types with a constraint that the generator does not know."""
-_IMPORTED: Final = {"base64url": "Base64UrlBytes", "json": "JsonValue", **{name: name for name in _CONSTRAINED}}
-FORMATS: Final[Mapping[str, type]] = {
-    "date": date,
-    "date-time": datetime,
-    "time": time,
-    "duration": timedelta,
-    **dict.fromkeys(("uuid", "uuid1", "uuid3", "uuid4", "uuid5"), UUID),
-    "decimal": Decimal,
-    "ipv4": IPv4Address,
-    "ipv6": IPv6Address,
-    "ipv4network": IPv4Network,
-    "ipv6network": IPv6Network,
-    "path": Path,
-    "uri": AnyUrl,
-}
-"""The classes of formats; what has another one is a text, as the generator may know a class that writes it differently,
-or one that is not installed."""
-_MODULES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(_IMPORTED.values(), "pydantic"),
-    **{kind.__name__: "pydantic" if kind is AnyUrl else kind.__module__ for kind in FORMATS.values()},
-}
-"""Where types come from that a schema may refer to."""
-
 IMPORTS: Final = """
 import dataclasses
 import typing
@@ -91,7 +54,7 @@ from pydantic import Field as _Field
 RESERVED: Final[set[str]] = {
     *re.findall(r"\w+", IMPORTS),
     *("Any", "BaseModel", "IntEnum", "Literal", "MISSING", "Optional", "RootModel", "StrEnum", "Union"),
-    *("UUID1", "UUID3", "UUID4", "UUID5", *_IMPORTED.values()),
+    *("UUID1", "UUID3", "UUID4", "UUID5", *PYDANTIC),
 }
 """Names that mean something else in a generated module."""
 
@@ -101,13 +64,16 @@ _Place = Literal["definition", "field", "type"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What is said of a type: the field on the wire that tells a union's members apart, and annotations."""
+    """What is said of a type: the field on the wire that tells a union's members apart, annotations, and constraints as
+    arguments in Python.
+    """
 
     discriminator: str = ""
     said: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    constraints: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __bool__(self) -> bool:
-        return bool(self.discriminator or self.said)
+        return bool(self.discriminator or self.said or self.constraints)
 
 
 class Models:
@@ -141,7 +107,7 @@ class Models:
     def schema(self) -> JsonSchema:
         """What the generator reads."""
         imported: dict[str, JsonValue] = {
-            name: {"x-python-import": {"module": module, "name": name}} for name, module in _MODULES.items()
+            name: {"x-python-import": {"module": module, "name": name}} for name, module in MODULES.items()
         }
         return {"definitions": {**imported, **self._schemas}}
 
@@ -154,13 +120,14 @@ class Models:
     def _clean(self, schema: JsonValue, place: _Place = "type") -> JsonValue:
         if not isinstance(schema, dict):
             return schema
+        schema = _one_decimal(schema)
         mark = _mark(schema, place)
         if place != "definition" and (mark or "prefixItems" in schema):  # of tuples in a dict it would make an alias
             return self._marked(schema, place, mark)
         if "$ref" in schema:
             schema = {**schema, "$ref": self._reference(str(schema["$ref"]))}
         if set(schema) <= {"default", "description", "title"}:
-            schema = {**schema, "$ref": REFERENCE + _IMPORTED["json"]}
+            schema = {**schema, "$ref": REFERENCE + "JsonValue"}
         schema = _as_python_has_it(schema)
         made: dict[str, JsonValue] = {}
         for key, each in schema.items():
@@ -184,7 +151,8 @@ class Models:
         kept = {"default", "description", *(("deprecated",) if place == "field" else ())}
         name = class_name(f"{_MARK}{len(self.marks)}", {*self.names.values(), *self.marks})
         self.marks[name] = mark
-        inside = {key: value for key, value in schema.items() if key not in {*kept, *_SAID, "discriminator"}}
+        left = {key: value for key, value in schema.items() if key not in {*kept, *_SAID, "discriminator"}}
+        inside = unconstrained(left)
         self._schemas[name] = self._clean(inside, "definition" if "prefixItems" in inside else "type")
         return {**{key: value for key, value in schema.items() if key in kept}, "$ref": REFERENCE + name}
 
@@ -203,6 +171,7 @@ def _mark(schema: Mapping[str, JsonValue], place: _Place) -> Mark:
     return Mark(
         discriminator=name if isinstance(name, str) else "",
         said={key: True for key in dropped if schema.get(key) is True},
+        constraints=constraints(schema),
     )
 
 
@@ -235,35 +204,40 @@ def free_name(name: str, taken: Collection[str]) -> str:
 def _class_names(definitions: Mapping[str, JsonSchema]) -> dict[str, str]:
     names: dict[str, str] = {}
     for key, schema in definitions.items():
-        names[key] = class_name(key, set(names.values())) if schema else _IMPORTED["json"]
+        names[key] = class_name(key, set(names.values())) if schema else "JsonValue"
     return names
 
 
 def _imported(keys: JsonValue) -> JsonValue:
     """A format of a dict's keys, which the generator knows by its class only; None where there is none."""
-    kind = FORMATS.get(str(keys.get("format"))) if isinstance(keys, dict) else None
-    names = [name for name, constrained in _CONSTRAINED.items() if keys == constrained]
-    names += [kind.__name__] if kind else []
-    return {"$ref": REFERENCE + names[0]} if names else None
+    if not isinstance(keys, dict):
+        return None
+    kind = FORMATS.get(str(keys.get("format")))
+    name = named_type({"type": "string", **keys}) or (kind.__name__ if kind else "")
+    return {"$ref": REFERENCE + name} if name else None
 
 
 def _as_python_has_it(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """The schema in words that the generator has a Python type for."""
     rest = {key: value for key, value in schema.items() if key in ("default", "description")}
-    type_alone = {key: value for key, value in schema.items() if key not in rest}
-    names = [name for name, constrained in _CONSTRAINED.items() if type_alone == constrained]
+    name = named_type({key: value for key, value in schema.items() if key not in rest})
     if schema.get("format") == "base64url":
-        names = [_IMPORTED["base64url"]]
-    if names:
-        return {**rest, "$ref": REFERENCE + names[0]}
+        name = "Base64UrlBytes"
+    if name:
+        return {**rest, "$ref": REFERENCE + name}
     schema = _known_format(schema)
     branches = schema.get("anyOf")
-    if isinstance(branches, list) and _is_decimal(branches):
-        rest = {key: value for key, value in schema.items() if key != "anyOf"}
-        return {**rest, **_decimal(branches)}
     if isinstance(branches, list):
         return {**schema, "anyOf": list(_with_decimals(branches))}
     return _fixed_lengths(schema)
+
+
+def _one_decimal(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """A type of its own where a `Decimal` is a number or a text."""
+    branches = schema.get("anyOf")
+    if not (isinstance(branches, list) and _is_decimal(branches)):
+        return schema
+    return {**{key: value for key, value in schema.items() if key != "anyOf"}, **_decimal(branches)}
 
 
 def _known_format(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -10,6 +10,7 @@ import types
 import warnings
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Final, Literal, Union
@@ -26,17 +27,21 @@ from pydantic import (
 )
 from pydantic_core import SchemaError, to_json
 
-from typedrpc.cli.generate.schema import FORMATS
+from typedrpc.cli.generate.formats import FORMATS, URLS
 from typedrpc.cli.generate.unions import on_wire
 from typedrpc.errors import UsageError
 
 _NAMES: Final[Mapping[str, Any]] = {
     **{kind.__name__: kind for kind in (bool, bytes, float, int, str, list, dict, set, frozenset, tuple)},
     **{kind.__name__: kind for kind in FORMATS.values()},
+    **URLS,
     "Base64UrlBytes": Base64UrlBytes,
     "JsonValue": JsonValue,
 }
-_CONSTRAINTS: Final = {"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"}
+_CONSTRAINTS: Final = {
+    *("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"),
+    *("max_digits", "decimal_places", "allow_inf_nan"),
+}
 _SETTINGS: Final = {"extra", "regex_engine", "ser_json_bytes", "val_json_bytes"}
 
 
@@ -140,6 +145,12 @@ def _bound(value: ast.expr) -> Any:
     match value:
         case ast.Call(func=ast.Name(id="float" | "Decimal" as name), args=[ast.Constant(value=number)]):
             return {"float": float, "Decimal": Decimal}[name](str(number))
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name(id=kind), attr="fromisoformat"), args=[ast.Constant(value=text)]
+        ):
+            return _NAMES[kind].fromisoformat(text)
+        case ast.Call(func=ast.Name(id="timedelta"), keywords=given):
+            return timedelta(**{str(each.arg): ast.literal_eval(each.value) for each in given})
         case _:
             return ast.literal_eval(value)
 
