@@ -33,6 +33,8 @@ NOTED: Said = ("ANNOTATION_CHANGED", "", "")
 ROWS: list[tuple[str, str, Said, Said]] = [  # from, to; what is said of it, and of the reverse
     ("int", "int | None", WIDENED, NARROWED),
     ("int", "float", WIDENED, NARROWED),
+    ("int", "FiniteFloat", WIDENED, NARROWED),
+    ("Literal[1]", "FiniteFloat", WIDENED, NARROWED),
     ("int | str", "int | str | bool", WIDENED, NARROWED),
     ("int | str", "float | str | None", WIDENED, NARROWED),
     ("Literal['a']", "str", WIDENED, NARROWED),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from typedrpc.change_rules import RULES, Break, Direction
 from typedrpc.schema_parts import (
+    INFINITE,
     Union,
     as_json,
     constraint_rule,
@@ -204,7 +205,8 @@ class Comparison:
             rule = _NUMBERS.get((kind(old)[0], kind(new)[0]), "TYPE_CHANGED")
             self.add(rule, spot, text)
             if rule != "TYPE_CHANGED":
-                self._keywords(old, new, spot)
+                one, other = ({k: v for k, v in each.items() if k != INFINITE} for each in (old, new))
+                self._keywords(one, other, spot)
         else:
             if old.get("format") != new.get("format"):
                 rule = "ADDED" if "format" not in old else "REMOVED" if "format" not in new else "CHANGED"

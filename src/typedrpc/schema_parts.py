@@ -42,6 +42,8 @@ _REFUSING: Final = {
     "x-host-required",
 }
 """What has none of these refuses less; two that differ are not compared, but for a few."""
+INFINITE: Final = "x-allow-inf-nan"
+"""Says nothing to integers, which are finite."""
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
@@ -203,7 +205,7 @@ def is_any(schema: JsonSchema) -> bool:
 
 def fits(value: JsonValue, schema: JsonSchema) -> bool:
     """Whether the value of a `Literal` is surely one of the schema's type."""
-    if "format" in schema or constraints(schema):
+    if "format" in schema or constraints(schema).keys() - {INFINITE}:
         return False
     wanted = _TYPES.get(str(schema.get("type")), (object,))
     return isinstance(value, wanted) and (not isinstance(value, bool) or bool in wanted or object in wanted)
@@ -240,7 +242,7 @@ def constraint_rule(key: str, old: JsonValue, new: JsonValue) -> str:
         return "FIELD_DEFAULT_CHANGED"
     if key in _ANNOTATIONS:
         return "ANNOTATION_CHANGED"
-    if key == "x-allow-inf-nan":  # none is `true` of a float, and `false` of a Decimal
+    if key == INFINITE:  # none is `true` of a float, and `false` of a Decimal
         return _constraint_rule(tighter=new is False or old is True, looser=True)
     if key in _LOWER | _UPPER | _REFUSING:
         if old is None or new is None:
