@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cli_runs import Command, patiently
 from real_kafka import FEW
-from typedrpc import Rpc, Service, Status, contract_schema, service
+from typedrpc import ContractDocument, Rpc, Service, Status, contract_schema, service
 from typedrpc.cli.tail.command import Printer
 from typedrpc.cli.tail.conversation import Answered, Asked
 from typedrpc.cli.terminal import json_text, visible
@@ -113,6 +113,15 @@ def test_a_comparison_steers_no_terminal(run: Command, tmp_path: Path) -> None:
     assert r"get\u001b[2J\u000aMORE" in done.out
     assert "\x1b" not in done.out
     assert not any(line.startswith("MORE") for line in done.out.splitlines())
+
+
+def test_a_page_steers_no_terminal(run: Command, tmp_path: Path) -> None:
+    file = tmp_path / "page.json"
+    empty = ContractDocument(service=f"empty{STEERING}", hash="", typedrpc="", methods=[])
+    file.write_text(empty.model_dump_json())
+    done = run("asyncapi", str(file), "--html")
+    assert f"<title>empty{SHOWN} AsyncAPI</title>" in done.out
+    assert steers(done.out) == {"\n"}
 
 
 @pytest.mark.kafka

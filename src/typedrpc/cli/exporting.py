@@ -19,6 +19,7 @@ from typedrpc.cli.connection import Patience
 from typedrpc.cli.outcome import told
 from typedrpc.cli.page import server_of
 from typedrpc.cli.sources import HELP, contracts, is_running
+from typedrpc.cli.terminal import say
 from typedrpc.document import ContractDocument
 from typedrpc.errors import UsageError
 
@@ -50,7 +51,7 @@ def asyncapi(
             return
         text = asyncapi_html(made) if as_html else json.dumps(made, indent=2)
         if output is None:
-            typer.echo(text)
+            say(text)
         else:
             _write(output, text)
 
