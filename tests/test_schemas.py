@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
+from rich.console import Console
 
 from contract_source import document, method, users
+from typedrpc import ContractDocument
 from typedrpc.changes import contract_changes
+from typedrpc.cli.services import show
 from typedrpc.cli.showing import signature_text
+from typedrpc.schemas import JsonSchema
 
 
 @pytest.mark.parametrize(
@@ -32,3 +38,24 @@ def test_a_default_is_shown_as_python_writes_it_wherever_it_is_shown(default: st
     field = document(users(method("m: M"), before=f"class M(BaseModel): x: int; {parameter}"))
     less = document(users(method("m: M"), before="class M(BaseModel): x: int"))
     assert [each.text for each in contract_changes(less, field)] == [f"added: {parameter.removeprefix('it: ')}"]
+
+
+def shown(document: ContractDocument) -> list[str]:
+    out = StringIO()
+    show(document, Console(file=out, soft_wrap=True))
+    return out.getvalue().splitlines()
+
+
+def test_a_definition_without_fields_is_shown_by_what_it_is_and_not_by_its_name() -> None:
+    counts = document(users(method("it: Counts"), before="class Counts(RootModel[dict[str, int]]): pass"))
+    assert "Counts = dict[str, int]" in shown(counts)
+
+
+@pytest.mark.parametrize(
+    ("schema", "lines"),
+    [({"properties": 5}, ["It = Any"]), ({"properties": {"x": True, "y": {}}}, ["It", "  x: Any", "  y: Any"])],
+    ids=str,
+)
+def test_a_schema_of_anybody_is_shown(schema: JsonSchema, lines: list[str]) -> None:
+    empty = ContractDocument(service="it", hash="", typedrpc="", methods=[], definitions={"It": schema})
+    assert shown(empty) == ["service it", "", *lines]

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import defaultdict
 from datetime import timedelta
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from typedrpc.cli.showing import signature_text
 from typedrpc.cli.terminal import say, words
 from typedrpc.document import ContractDocument, object_schema
 from typedrpc.reflection import Instance, ServedService
+from typedrpc.schema_parts import schema_of
 from typedrpc.schemas import JsonSchema, default_text, type_text
 from typedrpc.transport.kafka.groups import lags
 
@@ -115,7 +116,7 @@ def describe(
     if as_json:
         say(document.model_dump_json(indent=2))
     else:
-        _print(document, Console(highlight=False, soft_wrap=True))
+        show(document, Console(highlight=False, soft_wrap=True))
 
 
 async def _contract(settings: Settings, service: str, seconds: float) -> ContractDocument:
@@ -123,8 +124,8 @@ async def _contract(settings: Settings, service: str, seconds: float) -> Contrac
         return await client.contract(service, seconds)
 
 
-def _print(document: ContractDocument, console: Console) -> None:
-    """All of it is somebody's text, so none of it is taken for markup."""
+def show(document: ContractDocument, console: Console) -> None:
+    """Prints it; all of it is somebody's, so none of it is taken for markup, and a schema may be anything."""
     console.print(words(f"service {document.service}", "bold"))
     _doc(document.doc, console, "  ")
     for method in document.methods:
@@ -147,14 +148,15 @@ def _print(document: ContractDocument, console: Console) -> None:
 
 def _fields(name: str, kind: str, schema: JsonSchema, console: Console) -> None:
     console.print()
-    fields = cast("dict[str, JsonSchema] | None", schema.get("properties"))
-    if fields is None:
-        console.print(words(f"{name} = {type_text(schema)}"))
+    fields = schema.get("properties")
+    if not isinstance(fields, dict):
+        unnamed = {key: value for key, value in schema.items() if key != "title"}
+        console.print(words(f"{name} = {type_text(unnamed)}"))
         return
     console.print(words(f"{name}{kind}", "bold"))
     _doc(str(schema.get("description", "")), console, "  ")
     for field, each in fields.items():
-        console.print(words(f"  {field}: {type_text(each)}{default_text(each)}"))
+        console.print(words(f"  {field}: {type_text(each)}{default_text(schema_of(each))}"))
 
 
 def _doc(text: str, console: Console, indent: str) -> None:
