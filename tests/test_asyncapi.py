@@ -416,6 +416,11 @@ def test_two_documents_of_one_service_are_refused() -> None:
         described(Echo, Spring, Echo)
 
 
+def test_an_error_that_a_document_names_and_does_not_describe_is_left_out() -> None:
+    document = contract_schema(Echo)
+    assert asyncapi([document.model_copy(update={"errors": {}})], title="", version="1")["asyncapi"] == "3.0.0"
+
+
 class Elements(HTMLParser):
     """The elements of a page, and the text inside its scripts."""
 

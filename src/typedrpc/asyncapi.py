@@ -136,8 +136,9 @@ class _Services:
         messages = [self._message(channel, f"{key}.reply", _reply(method, places))]
         if method.dialect == "typedrpc":
             for name in method.raises:
-                error = _declared_error(document.errors[name], places)
-                messages.append(self._message(channel, f"{key}.error.{name}", error))
+                if name in document.errors:  # a document may come from anybody
+                    error = _declared_error(document.errors[name], places)
+                    messages.append(self._message(channel, f"{key}.error.{name}", error))
         if (other := _other_error(method.dialect)) is not None:
             messages.append(self._message(channel, f"error.{method.dialect}", other))
         _, reply_to = _addressing(method.dialect)
