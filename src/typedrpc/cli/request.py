@@ -20,6 +20,7 @@ from typedrpc.codec import BareCodec
 from typedrpc.dialects import CONVENTIONS
 from typedrpc.document import ContractDocument, MethodDocument
 from typedrpc.errors import DeadlineExceeded, Status, Unimplemented, UsageError
+from typedrpc.options import check_timeout
 from typedrpc.transport import Record
 from typedrpc.wire import Header, metadata_headers, method_headers, status_of
 
@@ -47,6 +48,7 @@ class Order:
     @classmethod
     def given(cls, name: str, body: str, timeout: float | None, header: list[str] | None, key: str | None) -> Order:
         """Reads standard input where `body` is `-`; raises UsageError, and ResourceExhausted for much metadata."""
+        check_timeout(timeout)
         headers = tuple(metadata_headers(_metadata(header or [])))
         content = _parsed(sys.stdin.buffer.read() if body == "-" else os.fsencode(body))
         key_bytes = None if key is None else os.fsencode(key)
