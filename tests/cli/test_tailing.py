@@ -74,6 +74,15 @@ def test_only_methods_that_fit_are_shown(server: Path, run: Command, name: str) 
     assert "metadata" not in json.loads(lines[0])
 
 
+def test_plain_requests_are_chosen_by_topic_and_framework(server: Path, run: Command, name: str) -> None:
+    run("call", f"{name}/plain", '{"line": "up"}')  # makes the topic of plain replies
+    arguments = ("--replies", "rpc.replies.plain", "-n", "1", "--json")
+    with tailing(f"{name}-plain", "--method", "*(faststream)", *arguments) as process:
+        run("call", f"{name}/plain", '{"line": "up"}')
+        lines = output_of(process)
+    assert {json.loads(line)["method"] for line in lines} == {f"{name}-plain (faststream)"}
+
+
 def test_a_topic_that_is_not_there_is_one_line(kafka: str, run: Command, name: str) -> None:
     done = run("tail", name)
     assert (done.code, done.err.count("\n")) == (1, 1), done.err

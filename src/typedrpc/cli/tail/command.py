@@ -43,7 +43,6 @@ def tail(
 ) -> None:
     """Show requests and their replies from now on, until Ctrl-C."""
     with told():
-        method = method if "/" in method or method == "*" else f"*/{method}"
         wanted = _statuses(status or [], errors=errors)
         console = Console(highlight=False, soft_wrap=True)
         printer = Printer(console, metadata, as_json)
@@ -119,7 +118,7 @@ async def _tail(
 ) -> None:
     async with connected(settings) as client:
         async for each in _read(client.transport, topic, replies):
-            if not fnmatch.fnmatchcase(each.method if isinstance(each, Asked) else each.request.method, method):
+            if not _fits(each.method if isinstance(each, Asked) else each.request.method, method):
                 continue
             if isinstance(each, Answered):
                 if wanted and each.status not in wanted:
@@ -133,6 +132,11 @@ async def _tail(
                 count -= 1
                 if not count:
                     return
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Without a `/` it is about the method alone. A plain request's name has no `/`, so that is about all of it."""
+    return fnmatch.fnmatchcase(name if "/" in pattern else name.partition("/")[2] or name, pattern)
 
 
 async def _read(transport: Transport, topic: str, replies: str) -> AsyncGenerator[Asked | Answered]:
