@@ -118,6 +118,7 @@ def killing(process: subprocess.Popen[str]) -> Generator[None]:
     [
         (["users"], "no module 'users' here or on the Python path; a service that runs is written users@running"),
         (["contracts.py"], "'contracts.py' is a file: write 'contracts', as Python imports it"),
+        (["./shop/api.py"], "'./shop/api.py' is a file: write 'shop.api', as Python imports it"),
         (["contracts:nothing"], "nothing of this name"),
         (["contracts:KafkaBroker"], "no service"),
         (["absent.json"], "absent.json: No such file"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any
 
@@ -47,7 +47,7 @@ def imported(name: str) -> ModuleType:
     """The module, found here or on the Python path; raises UsageError."""
     if name.endswith(".py"):
         raise UsageError(
-            f"{name!r} is a file: write {name.removesuffix('.py').replace('/', '.')!r}, as Python imports it"
+            f"{name!r} is a file: write {'.'.join(PurePath(name).with_suffix('').parts)!r}, as Python imports it"
         )
     sys.path.insert(0, str(Path.cwd()))
     try:
