@@ -133,7 +133,7 @@ class Connected:
         except DeadlineExceeded:
             raise DeadlineExceeded(
                 f"no server at {self.address} answered for service {service!r} within {seconds:g} s; "
-                f"{await self._running(service)}; or was it started with Rpc(reflection=False)?"
+                f"{await self._running(service)} or was it started with Rpc(reflection=False)?"
             ) from None
 
     async def services(self, seconds: float = WAIT) -> list[str]:
@@ -146,7 +146,9 @@ class Connected:
         close = difflib.get_close_matches(service, names, 1)
         if close:
             return f"did you mean {close[0]!r}?"
-        return f"there are {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}" if names else "none runs at all"
+        if not names:
+            return "none runs at all;"
+        return f"there are {', '.join(names[:10])}{', ...' if len(names) > 10 else ''};"
 
 
 @asynccontextmanager
