@@ -21,11 +21,12 @@ from typedrpc.signature import close_types
 
 VERSION: Final = version("typedrpc")
 
-_KINDS: Final[dict[Any, str]] = {
+KINDS: Final[dict[Any, str]] = {
     inspect.Parameter.POSITIONAL_ONLY: "positional_only",
     inspect.Parameter.POSITIONAL_OR_KEYWORD: "positional_or_keyword",
     inspect.Parameter.KEYWORD_ONLY: "keyword_only",
 }
+"""How a document says that a parameter is given by its place, by its name, or by either."""
 
 
 class _Part(BaseModel):
@@ -235,7 +236,7 @@ def _error(error: type[RpcError], service: ServiceSpec, schemas: Schemas) -> dic
 def _parameter(parameter: inspect.Parameter, schemas: Schemas) -> dict[str, Any]:
     return {
         "name": parameter.name,
-        "kind": _KINDS[parameter.kind],
+        "kind": KINDS[parameter.kind],
         "required": parameter.default is parameter.empty,
         "json_schema": schemas.of(parameter.annotation, parameter.default),
     }

@@ -44,16 +44,10 @@ FORMATS: Final[Mapping[str, type]] = {
 or one that is not installed."""
 
 
-def _schema_of(kind: type) -> JsonSchema:
-    schemas = Schemas()
-    filled, _ = schemas.fill({"it": schemas.of(kind)})
-    schema: JsonSchema = filled["it"]
-    return schema
-
-
 URLS: Final[Mapping[str, type]] = {
     kind.__name__: kind for kind in (HttpUrl, AnyHttpUrl, WebsocketUrl, AnyWebsocketUrl, FtpUrl, FileUrl)
 }
+_schemas = Schemas()
 _CONSTRAINED: Final[Mapping[str, JsonSchema]] = {
     "AwareDatetime": {"type": "string", "format": "date-time", "x-tz-constraint": "aware"},
     "NaiveDatetime": {"type": "string", "format": "date-time", "x-tz-constraint": "naive"},
@@ -61,13 +55,13 @@ _CONSTRAINED: Final[Mapping[str, JsonSchema]] = {
     "FutureDatetime": {"type": "string", "format": "date-time", "x-now-op": "future"},
     "PastDate": {"type": "string", "format": "date", "x-now-op": "past"},
     "FutureDate": {"type": "string", "format": "date", "x-now-op": "future"},
-    **{name: _schema_of(kind) for name, kind in URLS.items()},
+    **_schemas.fill({name: _schemas.of(kind) for name, kind in URLS.items()})[0],
 }
 PYDANTIC: Final = ("Base64UrlBytes", "JsonValue", *_CONSTRAINED)
 """Names of types that a generated module may take from Pydantic."""
 MODULES: Final[Mapping[str, str]] = {
     **dict.fromkeys(PYDANTIC, "pydantic"),
-    **{kind.__name__: "pydantic" if kind is AnyUrl else kind.__module__ for kind in FORMATS.values()},
+    **{kind.__name__: kind.__module__.partition(".")[0] for kind in FORMATS.values()},  # pathlib._local in Python 3.13
 }
 """Where types come from that a schema may refer to."""
 

@@ -12,6 +12,7 @@ from datamodel_code_generator import InputFileType, LiteralType, PythonVersion, 
 from datamodel_code_generator.enums import DataModelType, DefaultValueType, TargetPydanticVersion
 from datamodel_code_generator.format import DatetimeClassType
 
+from typedrpc.cli.generate.classes import fields_of, is_enum, is_root_model
 from typedrpc.cli.generate.defaults import decoded
 from typedrpc.cli.generate.schema import Mark, Models
 from typedrpc.cli.generate.soundness import Soundness
@@ -39,19 +40,15 @@ def generated(models: Models) -> GeneratedModels:
     imports = [each for each in module.body if isinstance(each, ast.Import | ast.ImportFrom)]
     classes = {each.name: each for each in module.body if isinstance(each, ast.ClassDef)}
     own = [cls for name, cls in classes.items() if name not in models.parts.values()]
-    own.sort(key=_is_model)  # the generator does not see that the keys of a dict need their enum before
+    own.sort(key=is_enum, reverse=True)  # the generator does not see that the keys of a dict need their enum before
     for cls in own:
         _write_bytes_in_base64(cls)
         _mend_defaults(cls)
         _name_aliased_fields(cls)
         _free_members(cls)
-        if (said := models.marks.get(cls.name, Mark()).said) and _is_model(cls):
-            _configure(cls, f"json_schema_extra={said!r}")
-        if cls.name in models.titles and _is_model(cls):
-            _configure(cls, f"title={models.titles[cls.name]!r}")
         _free_field(cls)
-        if any(ast.unparse(each.target).startswith(_PROTECTED) for each in cls.body if isinstance(each, ast.AnnAssign)):
-            _configure(cls, "protected_namespaces=()")
+        if not is_enum(cls):
+            _add_settings(cls, models)
     types = {part: _plain_types(classes[name]) if name in classes else [] for part, name in models.parts.items()}
     sound = Soundness(own)
     sound.check(types)
@@ -103,7 +100,7 @@ def _generate(schema: str) -> str:
 
 def _annotations(cls: ast.ClassDef) -> list[ast.expr]:
     """Those of the fields, in order."""
-    return [each.annotation for each in cls.body if isinstance(each, ast.AnnAssign)]
+    return [each.annotation for each in fields_of(cls)]
 
 
 def _without_root_models(module: ast.Module, models: Models) -> ast.Module:
@@ -112,7 +109,7 @@ def _without_root_models(module: ast.Module, models: Models) -> ast.Module:
     """
     roots: dict[str, ast.expr] = {}
     for each in module.body:
-        if isinstance(each, ast.ClassDef) and any(ast.unparse(base).startswith("RootModel[") for base in each.bases):
+        if isinstance(each, ast.ClassDef) and is_root_model(each):
             (root,) = _annotations(each)
             if each.name not in models.names.values() or "bytes" not in _names_in(root):
                 roots[each.name] = _marked(root, models.marks.get(each.name))
@@ -203,7 +200,7 @@ def _write_bytes_in_base64(cls: ast.ClassDef) -> None:
     """`bytes` in place of `Base64UrlBytes`, which is made of text that is base64 already. A class that has both kinds
     of bytes, or a default of many, keeps it.
     """
-    fields = [each for each in cls.body if isinstance(each, ast.AnnAssign)]
+    fields = fields_of(cls)
     own = [each for each in fields if _BASE64 in _names_in(each.annotation)]
     many = any(each.value is not None and _holds_text(each.value) for each in own)
     if not own or many or any("bytes" in _names_in(each.annotation) for each in fields):
@@ -222,10 +219,9 @@ def _holds_text(value: ast.expr) -> bool:
 
 def _mend_defaults(cls: ast.ClassDef) -> None:
     """A default that JSON writes in another type, as a date in text, is one for a validator only."""
-    names = {ast.unparse(each.target) for each in cls.body if isinstance(each, ast.AnnAssign)}
-    field = "_Field" if "Field" in names else "Field"
-    for each in cls.body:
-        if isinstance(each, ast.AnnAssign) and each.value is not None and not _is_of_type(each.value, each.annotation):
+    field = "_Field" if "Field" in _field_names(cls) else "Field"
+    for each in fields_of(cls):
+        if each.value is not None and not _is_of_type(each.value, each.annotation):
             validated = f"{field}({ast.unparse(each.value)}, validate_default=True)"
             each.value = ast.parse(validated, mode="eval").body
 
@@ -245,9 +241,23 @@ def _is_of_type(value: ast.expr, annotation: ast.expr) -> bool:
 
 def _name_aliased_fields(cls: ast.ClassDef) -> None:
     """A field whose name on the wire is none in Python is given by its own name, `from_` for `from`."""
-    fields = [each for each in cls.body if isinstance(each, ast.AnnAssign)]
+    fields = fields_of(cls)
     if any(isinstance(part, ast.keyword) and part.arg == "alias" for each in fields for part in ast.walk(each)):
         _configure(cls, "validate_by_name=True")
+
+
+def _field_names(cls: ast.ClassDef) -> set[str]:
+    return {ast.unparse(each.target) for each in fields_of(cls)}
+
+
+def _add_settings(cls: ast.ClassDef, models: Models) -> None:
+    """What is said of a model itself, and that its fields may have names like `model_dump_all`."""
+    if said := models.marks.get(cls.name, Mark()).said:
+        _configure(cls, f"json_schema_extra={said!r}")
+    if cls.name in models.titles:
+        _configure(cls, f"title={models.titles[cls.name]!r}")
+    if any(name.startswith(_PROTECTED) for name in _field_names(cls)):
+        _configure(cls, "protected_namespaces=()")
 
 
 def _configure(cls: ast.ClassDef, settings: str) -> None:
@@ -263,22 +273,17 @@ def _configure(cls: ast.ClassDef, settings: str) -> None:
     cls.body.insert(1 if ast.get_docstring(cls) is not None else 0, config)
 
 
-def _is_model(cls: ast.ClassDef) -> bool:
-    return not any(ast.unparse(base).endswith("Enum") for base in cls.bases)
-
-
 def _title(cls: ast.ClassDef, titles: Mapping[str, str]) -> str:
     """What gives an enum its title, before a model has it: JSON Schema takes the name that it has for itself."""
-    return "" if _is_model(cls) or cls.name not in titles else f"\n\n{cls.name}.__name__ = {titles[cls.name]!r}"
+    return "" if not is_enum(cls) or cls.name not in titles else f"\n\n{cls.name}.__name__ = {titles[cls.name]!r}"
 
 
 def _free_field(cls: ast.ClassDef) -> None:
     """In a class that has a field `Field`, the function goes by its other name."""
-    if any(isinstance(each, ast.AnnAssign) and ast.unparse(each.target) == "Field" for each in cls.body):
+    if "Field" in _field_names(cls):
         other = _Inlined({"Field": ast.Name("_Field", ast.Load())})
-        for each in cls.body:
-            if isinstance(each, ast.AnnAssign):
-                each.annotation = other.visit(each.annotation)
+        for each in fields_of(cls):
+            each.annotation = other.visit(each.annotation)
 
 
 def _free_members(cls: ast.ClassDef) -> None:

@@ -27,8 +27,8 @@ from pydantic import (
 )
 from pydantic_core import SchemaError, to_json
 
+from typedrpc.cli.generate.classes import fields_of, is_enum, is_root_model, on_wire
 from typedrpc.cli.generate.formats import FORMATS, URLS
-from typedrpc.cli.generate.unions import on_wire
 from typedrpc.errors import UsageError
 
 _NAMES: Final[Mapping[str, Any]] = {
@@ -86,14 +86,14 @@ class Soundness:
         return Annotated[Any, PlainValidator(validated)]
 
     def _new(self, cls: ast.ClassDef) -> Any:
-        if any(ast.unparse(base).endswith("Enum") for base in cls.bases):
+        if is_enum(cls):
             members = [
                 each for each in cls.body if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name)
             ]
             values = [(ast.unparse(each.targets[0]), ast.literal_eval(each.value)) for each in members]
             return Enum(cls.name, values)
-        fields = [each for each in cls.body if isinstance(each, ast.AnnAssign)]
-        if any(ast.unparse(base).startswith("RootModel[") for base in cls.bases):
+        fields = fields_of(cls)
+        if is_root_model(cls):
             return self._type(fields[0].annotation)
         inherited = [self._class(name) for base in cls.bases if (name := ast.unparse(base)) in self._classes]
         bases = tuple(base for base in inherited if isinstance(base, type))

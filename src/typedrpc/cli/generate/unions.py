@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
+from typedrpc.cli.generate.classes import fields_of, on_wire
+
 
 def told_apart(module: ast.Module) -> ast.Module:
     """Each `Field(discriminator=...)`, which has the name on the wire, gets the field's name in Python. It goes where a
@@ -47,8 +49,8 @@ class _Discriminated(ast.NodeTransformer):
     def _tags(self, member: ast.expr, wanted: ast.expr) -> tuple[str, set[object]]:
         """Of a class, the name of the field, and its literals."""
         cls = self._classes.get(ast.unparse(member))
-        for each in cls.body if cls else ():
-            if isinstance(each, ast.AnnAssign) and on_wire(each) == ast.literal_eval(wanted):
+        for each in fields_of(cls) if cls else ():
+            if on_wire(each) == ast.literal_eval(wanted):
                 return ast.unparse(each.target), self._literals(_plain(each.annotation))
         return "", set()
 
@@ -88,9 +90,3 @@ def _plain(kind: ast.expr) -> ast.expr:
             return _plain(inner)
         case _:
             return kind
-
-
-def on_wire(field: ast.AnnAssign) -> str:
-    """The name of a field in JSON."""
-    aliases = [each.value for each in ast.walk(field) if isinstance(each, ast.keyword) and each.arg == "alias"]
-    return str(ast.literal_eval(aliases[0])) if aliases else ast.unparse(field.target)

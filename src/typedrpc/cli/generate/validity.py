@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from pydantic import JsonValue
@@ -16,15 +16,11 @@ from pydantic import JsonValue
 from typedrpc.cli.generate.contract import base_of, own_fields
 from typedrpc.cli.generate.schema import class_name, python_name
 from typedrpc.contract import Service, service
-from typedrpc.document import ContractDocument, ErrorDocument, MethodDocument, ParameterDocument, RetryDocument
+from typedrpc.document import KINDS, ContractDocument, ErrorDocument, MethodDocument, ParameterDocument, RetryDocument
 from typedrpc.errors import BUILT_IN, ContractError, RpcError, UsageError
 from typedrpc.options import Retry
 
-_KINDS: Final[Mapping[str, Any]] = {
-    "positional_only": inspect.Parameter.POSITIONAL_ONLY,
-    "positional_or_keyword": inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    "keyword_only": inspect.Parameter.KEYWORD_ONLY,
-}
+_KINDS: Final = {word: kind for kind, word in KINDS.items()}
 
 
 def check(document: ContractDocument) -> None:
@@ -36,7 +32,7 @@ def check(document: ContractDocument) -> None:
     try:
         made = {method.python_name: _method(method, errors) for method in document.methods}
         options = {"service": document.service}
-        types.new_class(class_name(document.service), (Service, Protocol), options, _body(made))
+        types.new_class(class_name(document.service), (Service, Protocol), options, lambda body: body.update(made))
     except ContractError as error:
         raise UsageError(f"the contract document says what no service can be: {error}") from None
 
@@ -54,19 +50,10 @@ def _error(key: str, error: ErrorDocument) -> type[RpcError]:
     fields = {python_name(field.name, "a field"): JsonValue for field in own_fields(error)}
     base = next((cls for cls in BUILT_IN.values() if cls.__name__ == base_of(error)), RpcError)
     try:
-        body = {"__annotations__": fields}
-        return types.new_class(python_name(error.type, "an error"), (base,), {"code": error.code}, _body(body))
+        name, options = python_name(error.type, "an error"), {"code": error.code}
+        return types.new_class(name, (base,), options, lambda body: body.update(__annotations__=fields))
     except ContractError as refusal:
         raise UsageError(f"the contract document says what no error can be: {refusal}") from None
-
-
-def _body(names: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """Fills the body of a class that is made."""
-
-    def fill(body: dict[str, Any]) -> None:
-        body.update(names)
-
-    return fill
 
 
 def _method(method: MethodDocument, errors: Mapping[str, type[RpcError]]) -> Any:
