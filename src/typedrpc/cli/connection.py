@@ -56,7 +56,7 @@ def _seconds(text: str) -> float:
 
 
 Patience = Annotated[
-    float, typer.Option(parser=_seconds, metavar="SECONDS", help="In which servers must answer; 0.1 to 3600.")
+    float, typer.Option(parser=_seconds, metavar="SECONDS", help="How long an answer may take; 0.1 to 3600.")
 ]
 
 

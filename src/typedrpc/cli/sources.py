@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from pydantic import ValidationError
 
 from typedrpc.cli.connection import Settings, connected
 from typedrpc.cli.importing import imported, named
+from typedrpc.cli.terminal import prints_aside
 from typedrpc.codec import summary
 from typedrpc.contract import contracts_of
 from typedrpc.document import ContractDocument, contract_schema
@@ -42,7 +41,7 @@ def contracts(settings: Settings, targets: list[str], seconds: float) -> list[Co
         elif target.endswith(".json"):
             found.append(_read(target))
         else:
-            with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
+            with prints_aside():
                 found += _imported(target)
     return found
 

@@ -8,6 +8,8 @@ import codecs
 import io
 import re
 import sys
+from contextlib import redirect_stdout
+from typing import TextIO
 
 import typer
 from pydantic_core import to_json
@@ -41,8 +43,15 @@ def json_text(value: object, *, indent: int | None = None) -> str:
     return visible(to_json(value, indent=indent, inf_nan_mode="strings").decode(), lines=True)
 
 
+def prints_aside() -> redirect_stdout[TextIO]:
+    """For the import of a module: what it prints is no part of the output, and goes to standard error."""
+    return redirect_stdout(sys.stderr)
+
+
 def write_any_text() -> None:
-    """Has standard output write `\\u2192` for a character that its encoding lacks, instead of ending the command."""
+    """Has standard output and standard error write `\\u2192` for a character that their encoding lacks, instead of
+    ending the command.
+    """
     codecs.register_error("typedrpc", _escaped)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
 from typing import Annotated, Literal, NamedTuple
 
 import typer
 
 from typedrpc.cli.importing import load
 from typedrpc.cli.outcome import told
-from typedrpc.cli.terminal import json_text
+from typedrpc.cli.terminal import json_text, prints_aside
 from typedrpc.errors import UsageError
 from typedrpc.rpc import Rpc
 from typedrpc.transport import TopicSpec
@@ -59,7 +57,7 @@ def _step(needed: TopicSpec, found: TopicSpec | None) -> Step:
 def plan_topics(context: typer.Context, target: Target, as_json: Json = False) -> None:
     """Say which topics are missing or differ; makes nothing."""
     with told():
-        with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
+        with prints_aside():
             rpc = load(context, target)
         _show(plan(rpc.required_topics, asyncio.run(_found(rpc))), as_json=as_json)
 
@@ -68,7 +66,7 @@ def plan_topics(context: typer.Context, target: Target, as_json: Json = False) -
 def apply_topics(context: typer.Context, target: Target, as_json: Json = False) -> None:
     """Make the topics that are missing; what is there is not changed."""
     with told():
-        with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
+        with prints_aside():
             rpc = load(context, target)
         steps = plan(rpc.required_topics, asyncio.run(_found(rpc)))
         missing = {step.topic for step in steps if step.sign == "+"}

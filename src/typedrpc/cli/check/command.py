@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -32,7 +30,7 @@ from typedrpc.cli.connection import Patience, Settings
 from typedrpc.cli.gathering import WAIT, instances
 from typedrpc.cli.importing import load
 from typedrpc.cli.outcome import told
-from typedrpc.cli.terminal import json_text, words
+from typedrpc.cli.terminal import json_text, prints_aside, words
 from typedrpc.config import Topics
 from typedrpc.errors import UsageError
 from typedrpc.rpc import Rpc
@@ -68,7 +66,7 @@ def check(
                 _print(finding, console)
 
     with told():
-        with redirect_stdout(sys.stderr):  # what a module prints is no part of the output
+        with prints_aside():
             rpc = load(context, target) if target else None
         try:
             subject = _client(flags.settings(context)) if rpc is None else _subject(rpc, target or "")
