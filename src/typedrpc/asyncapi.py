@@ -16,7 +16,14 @@ from pydantic import JsonValue
 from typedrpc.components import Components, Places, clean, draft_07, free_key
 from typedrpc.dialects import CONVENTIONS
 from typedrpc.dialects.convention import read_decimal
-from typedrpc.document import ContractDocument, ErrorDocument, MethodDocument, object_schema, request_schema
+from typedrpc.document import (
+    ContractDocument,
+    ErrorDocument,
+    MethodDocument,
+    declared_errors,
+    object_schema,
+    request_schema,
+)
 from typedrpc.errors import Status, UsageError
 from typedrpc.schemas import JsonSchema
 from typedrpc.wire import MAX_CORRELATION_ID, PROTOCOL
@@ -135,10 +142,9 @@ class _Services:
             self.channels[channel] = {"address": None, "messages": {}, "description": _REPLIES_DOC}
         messages = [self._message(channel, f"{key}.reply", _reply(method, places))]
         if method.dialect == "typedrpc":
-            for name in method.raises:
-                if name in document.errors:  # a document may come from anybody
-                    error = _declared_error(document.errors[name], places)
-                    messages.append(self._message(channel, f"{key}.error.{name}", error))
+            for name, error in declared_errors(document, method).items():
+                message = _declared_error(error, places)
+                messages.append(self._message(channel, f"{key}.error.{name}", message))
         if (other := _other_error(method.dialect)) is not None:
             messages.append(self._message(channel, f"error.{method.dialect}", other))
         _, reply_to = _addressing(method.dialect)

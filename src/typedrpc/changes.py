@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from typedrpc.change_rules import BREAKS, RULES, Break
-from typedrpc.document import ContractDocument, ErrorDocument, MethodDocument, ParameterDocument, object_schema
+from typedrpc.document import (
+    ContractDocument,
+    ErrorDocument,
+    MethodDocument,
+    ParameterDocument,
+    declared_errors,
+    object_schema,
+)
 from typedrpc.schema_changes import Comparison, Spot
 from typedrpc.schemas import JsonSchema, default_text, type_text
 
@@ -137,8 +144,7 @@ class _Contracts:
 
 def _errors(document: ContractDocument, method: MethodDocument) -> dict[str, ErrorDocument]:
     """Those that a method raises, by the name that travels."""
-    errors = [document.errors[key] for key in method.raises if key in document.errors]
-    return {error.type: error for error in errors}
+    return {error.type: error for error in declared_errors(document, method).values()}
 
 
 def _pairs(old: Sequence[MethodDocument], new: Sequence[MethodDocument]) -> dict[str, MethodDocument]:

@@ -154,6 +154,13 @@ _NAMED = {"properties", "definitions", "errors", "patternProperties"}
 _VALUES = {"default", "const", "enum"}
 
 
+def declared_errors(document: ContractDocument, method: MethodDocument) -> dict[str, ErrorDocument]:
+    """Those that the method raises, by their keys; without any that the document names and does not describe, as one
+    from anywhere may.
+    """
+    return {key: document.errors[key] for key in method.raises if key in document.errors}
+
+
 def essence(value: Any, *, named: bool = False) -> Any:
     """What matters in a part of a document: all but descriptions. `named`: the keys are somebody's names."""
     if isinstance(value, list):
