@@ -41,9 +41,13 @@ def assert_clean(package: Path) -> None:
     """Formatters and strict checkers say nothing of it."""
     settings = {"include": [package.name], "strict": [package.name], "pythonVersion": "3.11"}
     (package.parent / "pyrightconfig.json").write_text(json.dumps(settings))
-    for command in (["ruff", "format", "--check", package.name], ["mypy", "--strict", package.name], ["pyright"]):
-        python = ["--pythonpath", sys.executable] if command == ["pyright"] else []
+    for command in (
+        ["ruff", "format", "--check", package.name],
+        ["ruff", "check", "--select", "E4,E7,E9,F,I", package.name],
+        ["mypy", "--strict", package.name],
+        ["pyright", "--pythonpath", sys.executable],
+    ):
         done = subprocess.run(
-            [sys.executable, "-m", *command, *python], cwd=package.parent, capture_output=True, text=True, timeout=110
+            [sys.executable, "-m", *command], cwd=package.parent, capture_output=True, text=True, timeout=110
         )
         assert done.returncode == 0, done.stdout + done.stderr

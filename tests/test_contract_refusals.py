@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from pydantic import BaseModel, SecretStr, field_serializer
@@ -179,6 +180,13 @@ def test_a_name_imported_for_type_checkers_only_is_refused_with_the_remedy() -> 
     )
 
 
+def refused_types(before: str, annotation: str, *, postponed: bool = True) -> Iterator[tuple[str, str]]:
+    """With what a parameter of this type, and a reply, are refused."""
+    for name, signature in (("'word'", f"word: {annotation}) -> None"), ("the reply", f") -> {annotation}")):
+        method = f"    @service.method\n    async def get(self, {signature}: ..."
+        yield name, refusal(f"{before}class Made(Service, Protocol):\n{method}", postponed=postponed)
+
+
 SECRETS = """
 from pydantic import PlainSerializer, Secret, SecretBytes, SecretStr
 from test_contract_refusals import Login, Open, Session, Tree
@@ -198,10 +206,7 @@ from test_contract_refusals import Login, Open, Session, Tree
     ],
 )
 def test_a_secret_that_would_arrive_as_asterisks_is_refused(annotation: str, what: str) -> None:
-    for name, signature in (("'word'", f"word: {annotation}) -> None"), ("the reply", f") -> {annotation}")):
-        text = refusal(
-            f"{SECRETS}class Made(Service, Protocol):\n    @service.method\n    async def get(self, {signature}: ..."
-        )
+    for name, text in refused_types(SECRETS, annotation):
         assert text == (
             f"Made.get: {name}: Pydantic writes asterisks for {what}, which is what would arrive: take a plain type, "
             "or say that it is to travel: Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value)]"
@@ -239,11 +244,7 @@ class Written(BaseModel):
     ],
 )
 def test_json_that_is_read_from_a_text_and_not_written_as_one_is_refused(annotation: str, what: str) -> None:
-    for name, signature in (("'word'", f"word: {annotation}) -> None"), ("the reply", f") -> {annotation}")):
-        text = refusal(
-            f"{PARSED}class Made(Service, Protocol):\n    @service.method\n    async def get(self, {signature}: ...",
-            postponed=False,
-        )
+    for name, text in refused_types(PARSED, annotation, postponed=False):
         assert text == (
             f"Made.get: {name}: Pydantic reads {what} from a text and writes what was in it, which is refused where it "
             "arrives: take the type inside, as int for Json[int], or a str"

@@ -6,8 +6,6 @@ import ast
 import asyncio
 import importlib
 import inspect
-import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
@@ -23,6 +21,7 @@ from pydantic import AnyUrl
 
 import rich_contract
 from cli_runs import Command
+from generated_source import assert_clean
 from real_kafka import FEW
 from rich_contract import Users
 from typedrpc import ContractDocument, InvalidArgument, Rpc, UsageError, contract_schema
@@ -133,19 +132,7 @@ def docs_of(thing: Any) -> str:
 
 
 def test_what_is_written_is_clean_to_checkers_and_formatters(package: Path) -> None:
-    def run(*command: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", *command], cwd=package.parent, capture_output=True, text=True, timeout=110
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    (package.parent / "pyrightconfig.json").write_text(
-        json.dumps({"include": ["users_api"], "strict": ["users_api"], "pythonVersion": "3.11"})
-    )
-    run("ruff", "format", "--check", "users_api")
-    run("ruff", "check", "--select", "E4,E7,E9,F,I", "users_api")
-    run("mypy", "--strict", "users_api")
-    run("pyright", "--pythonpath", sys.executable)
+    assert_clean(package)
 
 
 def test_what_is_written_is_the_same_each_time(package: Path) -> None:
